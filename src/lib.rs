@@ -1,0 +1,5 @@
+//! netwright: neural networks made to measure for a device.
+
+pub mod units;
+
+pub mod graph;
