@@ -314,7 +314,7 @@ fn walk_back(reached: &HashMap<u128, Reached>, start: u128, end: u128) -> Vec<us
     pieces.into_iter().rev().flatten().copied().collect()
 }
 
-/// Gives every buffer an offset, the first at the bottom and `output` at the top, and returns the extent reached with the
+/// Gives every buffer an offset, the first at the bottom and `output` at one end, and returns the extent reached with the
 /// largest sum of buffers alive at once, which no placement can beat.
 fn place(buffers: &mut [Buffer], output: usize, steps: usize) -> (usize, usize) {
     let alive_at = |step: usize| buffers.iter().filter(move |b| b.first_step <= step && step <= b.last_step);
@@ -330,8 +330,9 @@ fn place(buffers: &mut [Buffer], output: usize, steps: usize) -> (usize, usize) 
     rules[3..].iter_mut().for_each(|rule| rule.shuffle(&mut rng));
     let grain = buffers.iter().map(|b| b.elements).min().unwrap_or(1).max(1);
     for extent in (bound..).step_by(grain) {
-        for rule in &rules {
-            if place_within(buffers, output, rule, extent) {
+        for end in [extent - buffers[output].elements, 0] {
+            buffers[output].offset = end;
+            if rules.iter().any(|rule| place_within(buffers, output, rule, extent)) {
                 return (extent, bound);
             }
         }
@@ -339,20 +340,24 @@ fn place(buffers: &mut [Buffer], output: usize, steps: usize) -> (usize, usize) 
     unreachable!("an extent that holds all buffers side by side is enough")
 }
 
+/// Whether two buffers are needed at the same time.
+fn meet(a: &Buffer, b: &Buffer) -> bool {
+    a.first_step <= b.last_step && b.first_step <= a.last_step
+}
+
 fn place_within(buffers: &mut [Buffer], output: usize, rule: &[usize], extent: usize) -> bool {
-    buffers[0].offset = 0;
     let mut placed = vec![0];
     if output != 0 {
-        buffers[output].offset = extent - buffers[output].elements;
+        if buffers[output].offset < buffers[0].elements && meet(&buffers[0], &buffers[output]) {
+            return false;
+        }
         placed.push(output);
     }
     for b in rule {
-        let meets =
-            |other: &&Buffer| other.first_step <= buffers[*b].last_step && buffers[*b].first_step <= other.last_step;
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .map(|p: &usize| &buffers[*p])
-            .filter(meets)
+            .filter(|other| meet(other, &buffers[*b]))
             .map(|other| (other.offset, other.offset + other.elements))
             .collect();
         taken.sort_unstable();
@@ -389,7 +394,7 @@ fn assemble(segments: &[SegmentPlan], peak: usize, input: usize) -> (Vec<Step>, 
                 continue;
             }
             let is_output = id == segment.output;
-            let low = if is_output { peak - local.elements } else { local.offset };
+            let low = if is_output && local.offset > 0 { peak - local.elements } else { local.offset };
             let offset = if turned { peak - low - local.elements } else { low };
             let first_step = start + local.first_step;
             buffers.push(Buffer { offset, first_step, last_step, ..local.clone() });
@@ -397,7 +402,7 @@ fn assemble(segments: &[SegmentPlan], peak: usize, input: usize) -> (Vec<Step>, 
                 next_shared = buffers.len() - 1;
             }
         }
-        turned ^= next_shared != shared;
+        turned ^= segment.buffers[segment.output].offset > 0;
         shared = next_shared;
         steps.extend(&segment.steps);
     }
@@ -447,7 +452,7 @@ mod tests {
 
     #[test]
     fn the_order_found_is_the_best_of_all_orders() {
-        for widths in [[2, 9, 5].as_slice(), &[16, 1, 8], &[3, 3], &[7, 30]] {
+        for widths in [[2, 9, 5].as_slice(), &[16, 1, 8], &[3, 3], &[7, 30], &[1, 40], &[12, 12, 2]] {
             let graph = branches(widths);
             let plan = MemoryPlan::of(&graph);
             let segment = Segment::between(&graph, 0, graph.output());
