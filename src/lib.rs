@@ -3,3 +3,5 @@
 pub mod units;
 
 pub mod graph;
+
+pub mod space;
