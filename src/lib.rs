@@ -5,3 +5,5 @@ pub mod units;
 pub mod graph;
 
 pub mod space;
+
+pub mod stats;
