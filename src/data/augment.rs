@@ -1,0 +1,131 @@
+//! Augmentation: a random crop of the padded image and a random mirror image.
+
+use rand::RngCore;
+
+use super::stream::{Purpose, stream};
+use crate::graph::Shape;
+
+/// How training images are varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Augment {
+    /// Pixels added on each side by reflection (without repeating the border) before a crop of the image's own size is
+    /// taken at random.
+    pub pad: usize,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+}
+
+/// One variation: where the crop starts, relative to the image, and whether it is mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Variation {
+    down: isize,
+    right: isize,
+    flip: bool,
+}
+
+impl Augment {
+    /// The variation of an image in an epoch.
+    pub(super) fn variation(&self, seed: u64, epoch: u64, image: usize) -> Variation {
+        let mut rng = stream(seed, Purpose::Augment, (epoch, image as u64));
+        let pad = self.pad as isize;
+        // The remainder's bias is below 2⁻²⁵ for any sensible padding.
+        let mut shift = || (rng.next_u32() as usize % (2 * self.pad + 1)) as isize - pad;
+        let (down, right) = (shift(), shift());
+        Variation { down, right, flip: self.flip && rng.next_u32() & 1 == 1 }
+    }
+}
+
+impl Variation {
+    /// Writes the varied image, scaled to 0..1.
+    pub(super) fn write(&self, shape: Shape, pixels: &[u8], out: &mut [f32]) {
+        if *self == Variation::default() {
+            out.iter_mut().zip(pixels).for_each(|(o, p)| *o = unit(*p));
+            return;
+        }
+        let (height, width) = (shape.height, shape.width);
+        let columns = Columns::new(self.right, width);
+        for (plane, out) in pixels.chunks_exact(shape.plane()).zip(out.chunks_exact_mut(shape.plane())) {
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let from = reflect(row as isize + self.down, height) * width;
+                columns.write(&plane[from..from + width], out);
+                if self.flip {
+                    out.reverse();
+                }
+            }
+        }
+    }
+}
+
+/// Which columns of a row stand where: a run that lies inside the image, and reflected ones beside it.
+struct Columns {
+    shift: isize,
+    inside: std::ops::Range<usize>,
+}
+
+impl Columns {
+    fn new(shift: isize, width: usize) -> Self {
+        let w = width as isize;
+        Columns { shift, inside: (-shift).clamp(0, w) as usize..(w - shift).clamp(0, w) as usize }
+    }
+
+    fn write(&self, row: &[u8], out: &mut [f32]) {
+        let inside = self.inside.clone();
+        for column in (0..inside.start).chain(inside.end..row.len()) {
+            out[column] = unit(row[reflect(column as isize + self.shift, row.len())]);
+        }
+        if !inside.is_empty() {
+            let from = (inside.start as isize + self.shift) as usize;
+            out[inside].iter_mut().zip(&row[from..]).for_each(|(o, p)| *o = unit(*p));
+        }
+    }
+}
+
+fn unit(pixel: u8) -> f32 {
+    f32::from(pixel) / 255.0
+}
+
+/// The place inside `0..size` that mirrors `at`, with the border as the mirror: -1 is 1, `size` is `size - 2`.
+fn reflect(at: isize, size: usize) -> usize {
+    let period = (2 * size as isize - 2).max(1);
+    let at = at.rem_euclid(period);
+    at.min(period - at).min(size as isize - 1) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reflection_does_not_repeat_the_border() {
+        let places: Vec<usize> = (-3..6).map(|at| reflect(at, 4)).collect();
+        assert_eq!(places, [3, 2, 1, 0, 1, 2, 3, 2, 1]);
+        assert_eq!([reflect(-2, 1), reflect(3, 1), reflect(-1, 2), reflect(2, 2)], [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_variation_moves_and_mirrors_as_the_slow_definition_says() {
+        let shape = Shape::new(2, 5, 4);
+        let pixels: Vec<u8> = (0..40).collect();
+        for (down, right, flip) in [(0, 0, true), (2, -3, false), (-1, 3, true), (0, 6, true), (-7, -9, false)] {
+            let mut out = vec![f32::NAN; 40];
+            Variation { down, right, flip }.write(shape, &pixels, &mut out);
+            for (i, value) in out.iter().enumerate() {
+                let (c, y, x) = (i / 20, i / 4 % 5, i % 4);
+                let x = if flip { 3 - x } else { x };
+                let from = c * 20 + reflect(y as isize + down, 5) * 4 + reflect(x as isize + right, 4);
+                assert_eq!(*value, f32::from(pixels[from]) / 255.0, "{down} {right} {flip} at {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn variations_cover_every_shift_and_both_mirror_images() {
+        let augment = Augment { pad: 1, flip: true };
+        let drawn: Vec<Variation> = (0..400).map(|image| augment.variation(1, 2, image)).collect();
+        for (down, right) in (-1..=1).flat_map(|d| (-1..=1).map(move |r| (d, r))) {
+            for flip in [false, true] {
+                assert!(drawn.contains(&Variation { down, right, flip }));
+            }
+        }
+    }
+}

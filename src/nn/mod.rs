@@ -1,0 +1,14 @@
+//! Where candle enters: a [`Net`] is a `Graph` made executable (planned forward and backward over flat buffers, one
+//! candle custom operator), with its kernels, its optimiser and the settings of the runtime.
+
+pub mod kernels;
+mod net;
+mod network_op;
+mod plan;
+pub mod runtime;
+mod sgd;
+mod state;
+
+pub use net::Net;
+pub use network_op::{NetworkOp, cross_entropy};
+pub use sgd::Sgd;

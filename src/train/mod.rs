@@ -1,0 +1,40 @@
+//! Training a `Graph` on images, and evaluating it: (graph, images, configuration) → weights and a curve.
+
+mod checkpoint;
+mod config;
+mod evaluate;
+mod trainer;
+
+pub use config::TrainConfig;
+pub use evaluate::{accuracy, logits, top1};
+pub use trainer::{EpochRecord, Trained, train};
+
+/// What ends a training early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The loss left the range in which training makes sense.
+    #[error("training diverged in epoch {epoch}: {reason}")]
+    Diverged {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// What was seen.
+        reason: String,
+    },
+    /// Fewer than two images to train on.
+    #[error("{images} training images are too few\nhint: training needs at least two")]
+    TooFewImages {
+        /// How many there are.
+        images: usize,
+    },
+    /// A checkpoint that cannot be written or read.
+    #[error("checkpoint `{path}`: {reason}\nhint: free some space or remove the file, then resume")]
+    Checkpoint {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A tensor operation that failed.
+    #[error("training failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
