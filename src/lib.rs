@@ -8,5 +8,15 @@ pub mod graph;
 pub mod regress;
 
 #[cfg(feature = "train")]
+pub mod data;
+#[cfg(feature = "train")]
 pub mod nn;
 pub mod space;
+
+#[cfg(feature = "train")]
+pub mod predictor;
+#[cfg(feature = "train")]
+pub mod train;
+
+#[cfg(feature = "train")]
+pub mod search;

@@ -39,6 +39,8 @@ struct Round {
     proposals: Vec<Proposal>,
 }
 
+/// Successful trainings before a predictor is worth fitting.
+const FEWEST_KNOWN: usize = 4;
 /// Random candidates that an evolution starts from, beside the best trained ones.
 const FRESH_STARTS: usize = 10;
 
@@ -74,11 +76,8 @@ impl Guided {
         let mut rng = seed::stream(self.seed, "evolution", index);
         let ranked = evolve(site, population, &EvolutionConfig::default(), &score, &mut rng)?;
         let new = ranked.into_iter().filter(|(g, _)| !seen.contains(g));
-        let proposal = |(genotype, predicted)| Proposal {
-            genotype,
-            origin: Origin::Evolved,
-            predicted: Some(predicted),
-        };
+        let proposal =
+            |(genotype, predicted)| Proposal { genotype, origin: Origin::Evolved, predicted: Some(predicted) };
         Ok(new.take(self.config.per_round).map(proposal).collect())
     }
 
@@ -95,7 +94,7 @@ impl Strategy for Guided {
         let Some((start, place)) = self.place_in_round() else { return self.random(site) };
         let successes = self.told[..start].iter().filter(|(_, a)| a.is_some()).count();
         let explores = self.config.per_round > 1 && place + 1 == self.config.per_round;
-        if explores || successes < 2 {
+        if explores || successes < FEWEST_KNOWN {
             return self.random(site);
         }
         if self.round.start != start {

@@ -255,27 +255,46 @@ impl MacroSpace {
     }
 
     /// The cost of a network, from its layers' costs: each is computed once and kept in `memo`.
-    pub fn cost(&self, genotype: &Genotype, memo: &mut CostMemo) -> Cost {
-        let layers = genotype.symbols().iter().enumerate();
-        let stem = memo.part(Part::Stem, || self.part_cost(self.config.input, |b| self.push_stem(b, 0)));
-        let head = memo.part(Part::Head, || self.part_cost(self.layer_input(usize::MAX), |b| self.push_head(b, 0)));
-        let layer = |(at, symbol): (usize, &u8)| {
-            memo.part(Part::Layer(at, *symbol), || {
-                self.part_cost(self.layer_input(at), |b| self.push_layer(b, 0, at, *symbol))
-            })
-        };
-        layers.map(layer).fold(stem, Cost::then).then(head)
+    pub fn cost(&self, genotype: &Genotype, memo: &mut PartMemo<Cost>) -> Cost {
+        self.parts(genotype, memo, Cost::of).into_iter().fold(Cost::default(), Cost::then)
     }
 
-    fn part_cost(&self, input: Shape, push: impl Fn(&mut GraphBuilder) -> Result<NodeId, GraphError>) -> Cost {
-        let mut b = GraphBuilder::new(input).expect("a part has an input");
-        push(&mut b).expect("every part of a valid network is valid");
-        Cost::of(&b.finish().expect("every part of a valid network is valid"))
+    /// Something of each part of a network, from stem to head, computed once for each part and kept in `memo`. A part is
+    /// a graph of its own, whose input is what the part before gives.
+    pub fn parts<T: Clone>(
+        &self,
+        genotype: &Genotype,
+        memo: &mut PartMemo<T>,
+        compute: impl Fn(&Graph) -> T,
+    ) -> Vec<T> {
+        let layers = genotype.symbols().iter().enumerate().map(|(at, symbol)| Part::Layer(at, *symbol));
+        let parts = std::iter::once(Part::Stem).chain(layers).chain([Part::Head]);
+        parts.map(|part| memo.parts.entry(part).or_insert_with(|| compute(&self.part(part))).clone()).collect()
     }
 
-    /// Shape of what layer `at` reads; of what the head reads, beyond the last layer.
+    fn part(&self, part: Part) -> Graph {
+        let start = |shape| GraphBuilder::new(shape).expect("a part has an input");
+        let (mut b, pushed);
+        match part {
+            Part::Stem => {
+                b = start(self.config.input);
+                pushed = self.push_stem(&mut b, 0);
+            }
+            Part::Layer(at, symbol) => {
+                b = start(self.layer_input(at));
+                pushed = self.push_layer(&mut b, 0, at, symbol);
+            }
+            Part::Head => {
+                b = start(self.layer_input(self.config.layers.len()));
+                pushed = self.push_head(&mut b, 0);
+            }
+        }
+        pushed.and_then(|_| b.finish()).expect("every part of a valid network is valid")
+    }
+
+    /// Shape of what layer `at` reads, or the head after the last layer.
     fn layer_input(&self, at: usize) -> Shape {
-        let layers = &self.config.layers[..at.min(self.config.layers.len())];
+        let layers = &self.config.layers[..at];
         let Shape { height, width, .. } = self.config.input;
         let (height, width) =
             layers.iter().fold((height, width), |(h, w), l| (h.div_ceil(l.stride), w.div_ceil(l.stride)));
@@ -396,10 +415,16 @@ impl Branch<'_> {
     }
 }
 
-/// Costs of the parts of a space's networks, computed once.
-#[derive(Debug, Default, Clone)]
-pub struct CostMemo {
-    parts: HashMap<Part, Cost>,
+/// Something of the parts of a space's networks, computed once for each.
+#[derive(Debug, Clone)]
+pub struct PartMemo<T> {
+    parts: HashMap<Part, T>,
+}
+
+impl<T> Default for PartMemo<T> {
+    fn default() -> Self {
+        PartMemo { parts: HashMap::new() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -407,12 +432,6 @@ enum Part {
     Stem,
     Layer(usize, u8),
     Head,
-}
-
-impl CostMemo {
-    fn part(&mut self, part: Part, compute: impl FnOnce() -> Cost) -> Cost {
-        *self.parts.entry(part).or_insert_with(compute)
-    }
 }
 
 #[cfg(test)]
@@ -448,7 +467,7 @@ mod tests {
         for input in [Shape::new(3, 32, 32), Shape::new(3, 27, 21)] {
             let config = MacroConfig { input, ..MacroConfig::default() };
             let space = MacroSpace::new(config.scaled(0.5)).unwrap();
-            let mut memo = CostMemo::default();
+            let mut memo = PartMemo::default();
             for _ in 0..40 {
                 let genotype = space.sample(&mut rng);
                 let whole = Cost::of(&space.lower(&genotype));

@@ -7,7 +7,7 @@ mod macro_space;
 
 pub use dag::Dag;
 pub use genotype::Genotype;
-pub use macro_space::{CostMemo, LayerConfig, MacroConfig, MacroSpace};
+pub use macro_space::{LayerConfig, MacroConfig, MacroSpace, PartMemo};
 
 /// What a space refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
