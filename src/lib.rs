@@ -11,8 +11,11 @@ pub mod regress;
 pub mod data;
 #[cfg(feature = "train")]
 pub mod nn;
+pub mod onnx;
 pub mod space;
+pub mod target;
 
+pub mod measure;
 #[cfg(feature = "train")]
 pub mod predictor;
 #[cfg(feature = "train")]
@@ -20,3 +23,12 @@ pub mod train;
 
 #[cfg(feature = "train")]
 pub mod search;
+
+#[cfg(feature = "train")]
+pub mod run;
+
+#[cfg(feature = "train")]
+pub mod experiment;
+pub mod report;
+
+pub mod cli;

@@ -3,7 +3,6 @@
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::augment::Variation;
 use super::stream::{Purpose, stream};
 use super::{Augment, Images};
 
@@ -29,7 +28,7 @@ pub fn fill_batch(
     labels.iter_mut().zip(indices).for_each(|(label, i)| *label = images.label(*i) as u32);
     x.par_chunks_exact_mut(shape.elements()).zip(indices).with_min_len(LEAST_IMAGES).for_each(|(out, &i)| {
         let variation = augment.map(|(augment, seed, epoch)| augment.variation(seed, epoch, i));
-        variation.unwrap_or(Variation::default()).write(shape, images.pixels(i), out);
+        variation.unwrap_or_default().write(shape, images.pixels(i), out);
     });
 }
 

@@ -262,4 +262,19 @@ mod tests {
         std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte.gz")).unwrap();
         assert!(open(folder.path()).unwrap_err().to_string().contains("train-labels-idx1-ubyte` does not exist"));
     }
+
+    #[test]
+    fn mnist_reads_as_published() {
+        let shared = std::env::var_os("NETWRIGHT_SHARED").map(PathBuf::from);
+        let shared = shared.unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"));
+        if !shared.join("mnist").is_dir() {
+            eprintln!("skipped: no `mnist` in `{}`; set NETWRIGHT_SHARED", shared.display());
+            return;
+        }
+        let set = open(&shared.join("mnist")).unwrap();
+        assert_eq!([&set.train, &set.validation, &set.test].map(Images::len), [54_000, 6_000, 10_000]);
+        assert_eq!(set.test.labels()[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+        // The constants that every tutorial on MNIST normalises with, of all 60,000 training images.
+        assert!((set.mean[0] - 0.1307).abs() < 5e-4 && (set.std[0] - 0.3081).abs() < 5e-4);
+    }
 }

@@ -11,6 +11,7 @@ mod evaluation;
 mod gnn;
 mod gnn_tape;
 mod mlp;
+mod size;
 mod training;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use error::PredictorError;
 pub use evaluation::{Evaluation, cross_validate};
 use gnn::Gnn;
 use mlp::Mlp;
+use size::SizeLine;
 use training::Ensemble;
 pub use training::{GNN_SCHEDULE, MLP_SCHEDULE, SEED_SCHEDULE, Schedule};
 
@@ -63,7 +65,7 @@ pub enum Kind {
     Gnn,
     /// A plain network on the columns.
     Mlp,
-    /// Ridge regression on the columns.
+    /// Ridge regression on the columns and the number of edges.
     Ridge,
     /// A line through the logarithm of the MACs: what any other has to beat.
     Macs,
@@ -109,8 +111,8 @@ pub struct Fitted {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Model {
-    Gnn(Ensemble<Gnn>),
-    Mlp(Standardiser, Ensemble<Mlp>),
+    Gnn(SizeLine, Ensemble<Gnn>),
+    Mlp(SizeLine, Standardiser, Ensemble<Mlp>),
     Ridge(Ridge),
     Macs(Ridge),
     Blend(Box<[Model; 2]>),
@@ -160,33 +162,35 @@ impl Fitted {
 
 impl Model {
     fn gnn(schedule: &Schedule, samples: &[Sample], targets: &[f64], seed: u64) -> Result<Model, PredictorError> {
-        Ok(Model::Gnn(training::fit_gnn(schedule, &dags(samples), targets, seed)?))
+        let (line, rest) = SizeLine::under(schedule, samples, targets);
+        Ok(Model::Gnn(line, training::fit_gnn(schedule, &dags(samples), &rest, seed)?))
     }
 
     fn mlp(schedule: &Schedule, samples: &[Sample], targets: &[f64], seed: u64) -> Result<Model, PredictorError> {
         let standardiser = Standardiser::of(samples);
         let rows: Vec<Vec<f32>> = samples.iter().map(|sample| standardiser.row(sample)).collect();
-        let ensemble = training::fit_mlp(schedule, &rows, targets, seed)?;
-        Ok(Model::Mlp(standardiser, ensemble))
+        let (line, rest) = SizeLine::under(schedule, samples, targets);
+        let ensemble = training::fit_mlp(schedule, &rows, &rest, seed)?;
+        Ok(Model::Mlp(line, standardiser, ensemble))
     }
 
     fn ridge(samples: &[Sample], targets: &[f64]) -> Model {
-        Model::Ridge(Ridge::fit(&columns(samples), targets, Lambda::LeaveOneOut))
+        Model::Ridge(size::fit_ridge(samples, targets))
     }
 
     fn predict(&self, samples: &[Sample]) -> Vec<Prediction> {
         match self {
-            Model::Gnn(ensemble) => {
+            Model::Gnn(line, ensemble) => {
                 let view = ensemble.first().view;
                 assert!(samples.iter().all(|s| s.dag.len() == view.nodes), "graphs have {} nodes", view.nodes);
                 let colouring = view.colouring(&dags(samples));
-                agreed(ensemble.accuracies(|gnn| gnn.apply(&colouring)))
+                line.add(samples, agreed(ensemble.accuracies(|gnn| gnn.apply(&colouring))))
             }
-            Model::Mlp(standardiser, ensemble) => {
+            Model::Mlp(line, standardiser, ensemble) => {
                 let rows: Vec<f32> = samples.iter().flat_map(|sample| standardiser.row(sample)).collect();
-                agreed(ensemble.accuracies(|mlp| mlp.apply(&rows)))
+                line.add(samples, agreed(ensemble.accuracies(|mlp| mlp.apply(&rows))))
             }
-            Model::Ridge(ridge) => linear(ridge, &columns(samples)),
+            Model::Ridge(ridge) => linear(ridge, &size::with_edges(samples)),
             Model::Macs(line) => linear(line, &sizes(samples)),
             Model::Blend(parts) => parts[0].predict(samples).iter().zip(parts[1].predict(samples)).map(blend).collect(),
         }
@@ -211,10 +215,6 @@ fn blend((a, b): (&Prediction, Prediction)) -> Prediction {
 
 fn dags(samples: &[Sample]) -> Vec<&Dag> {
     samples.iter().map(|sample| &sample.dag).collect()
-}
-
-fn columns(samples: &[Sample]) -> Vec<Vec<f64>> {
-    samples.iter().map(|sample| sample.features.clone()).collect()
 }
 
 /// The first column alone.

@@ -30,7 +30,8 @@ pub struct Schedule {
     pub batch: usize,
     /// Networks that differ in their random start.
     pub members: usize,
-    /// Whether the output is squashed to an accuracy, as the seed did; otherwise targets are standardised.
+    /// Whether the output is an accuracy through a sigmoid, as the seed had it; otherwise it is what a line through the
+    /// size of the network leaves of the accuracy, standardised.
     pub squashed: bool,
     /// Whether nodes also receive from the nodes that read them.
     pub both_ways: bool,

@@ -36,8 +36,18 @@ impl Ridge {
     /// # Panics
     /// If there is no row, rows differ in length, there are not as many targets as rows, or a fixed λ is not positive.
     pub fn fit(rows: &[Vec<f64>], targets: &[f64], lambda: Lambda) -> Ridge {
+        assert!(!rows.is_empty(), "there is at least one row");
+        Ridge::fit_weighted(rows, targets, &vec![1.0; rows[0].len()], lambda)
+    }
+
+    /// As [`Ridge::fit`], with λ times its own factor for each column: below 1 for columns that are expected to matter.
+    ///
+    /// # Panics
+    /// As [`Ridge::fit`], and if there are not as many factors as columns or one is not positive.
+    pub fn fit_weighted(rows: &[Vec<f64>], targets: &[f64], factors: &[f64], lambda: Lambda) -> Ridge {
         assert!(!rows.is_empty() && rows.len() == targets.len(), "one target per row, and at least one row");
-        let problem = Problem::of(rows, targets);
+        assert!(factors.len() == rows[0].len() && factors.iter().all(|f| *f > 0.0), "a positive factor per column");
+        let problem = Problem::of(rows, targets, factors);
         let best = match lambda {
             Lambda::Fixed(lambda) => problem.solve(lambda),
             Lambda::LeaveOneOut => grid(rows.len())
@@ -66,7 +76,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// Standardised columns and centred targets, with the products that every penalty shares.
 struct Problem {
     means: Vec<f64>,
-    /// Standard deviation of each column; 1 for a constant one, whose standardised values are 0 anyway.
+    /// What each column is divided by: its standard deviation, infinite for a constant one, times the root of its
+    /// factor. Shrinking a column by √f multiplies its penalty by f.
     deviations: Vec<f64>,
     target_mean: f64,
     rows: Vec<Vec<f64>>,
@@ -86,7 +97,7 @@ struct Solution {
 }
 
 impl Problem {
-    fn of(rows: &[Vec<f64>], targets: &[f64]) -> Problem {
+    fn of(rows: &[Vec<f64>], targets: &[f64], factors: &[f64]) -> Problem {
         let (count, columns) = (rows.len() as f64, rows[0].len());
         assert!(rows.iter().all(|row| row.len() == columns), "rows are equally long");
         let column = |c: usize| rows.iter().map(move |row| row[c]);
@@ -94,7 +105,8 @@ impl Problem {
         let deviation = |c: usize| {
             let variance = column(c).map(|v| (v - means[c]).powi(2)).sum::<f64>() / count;
             // What is left of a constant column is rounding.
-            if variance.sqrt() > 1e-12 * means[c].abs() { variance.sqrt() } else { f64::INFINITY }
+            let deviation = if variance.sqrt() > 1e-12 * means[c].abs() { variance.sqrt() } else { f64::INFINITY };
+            deviation * factors[c].sqrt()
         };
         let deviations: Vec<f64> = (0..columns).map(deviation).collect();
         let standardise = |row: &Vec<f64>| (0..columns).map(|c| (row[c] - means[c]) / deviations[c]).collect();
@@ -186,6 +198,13 @@ mod tests {
         let rows = [vec![-1.0], vec![0.0], vec![1.0]];
         let ridge = Ridge::fit(&rows, &[1.0, 2.0, 3.0], Lambda::Fixed(3.0));
         assert!((ridge.coefficients[0] - 0.5).abs() < 1e-12 && (ridge.intercept - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_factor_is_a_penalty_of_its_own() {
+        let rows = [vec![-1.0], vec![0.0], vec![1.0]];
+        let ridge = Ridge::fit_weighted(&rows, &[1.0, 2.0, 3.0], &[3.0], Lambda::Fixed(1.0));
+        assert!((ridge.coefficients[0] - 0.5).abs() < 1e-12, "{ridge:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{Dag, Genotype, SpaceError};
 use crate::graph::{
     Conv2d, Cost, Crop, Graph, GraphBuilder, GraphError, Linear, NodeId, Normalize, Op, Padding, Shape,
 };
+use crate::seed;
 
 /// An operation of a layer; its position here is its bit in a genotype.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +133,14 @@ impl MacroSpace {
     /// All operations in every layer: the network that contains every other.
     pub fn largest(&self) -> Genotype {
         vec![ALL; self.config.layers.len()].into()
+    }
+
+    /// Networks whose times tell those of all: the largest, which has every operator, and a fixed random sample.
+    pub fn calibration_networks(&self) -> Vec<Graph> {
+        const SAMPLE: usize = 19;
+        let mut rng = seed::stream(0, "calibration", 0);
+        let sample = (0..SAMPLE).map(|_| self.sample(&mut rng));
+        std::iter::once(self.largest()).chain(sample).map(|genotype| self.lower(&genotype)).collect()
     }
 
     /// Number of genotypes.

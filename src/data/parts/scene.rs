@@ -37,7 +37,7 @@ const BELTS: [Colour; 6] = [
     [0.72, 0.71, 0.68],
 ];
 /// Least difference in brightness between a part and the belt.
-const LEAST_CONTRAST: f32 = 0.12;
+const LEAST_CONTRAST: f32 = 0.16;
 /// Brightness that is left in a shadow.
 const SHADOW: f32 = 0.55;
 /// Width of a part's bevelled rim, in pixels.
@@ -50,13 +50,13 @@ pub(super) fn draw(kind: Kind, rng: &mut impl RngCore, out: &mut [u8]) {
     canvas.lay_belt(belt, rng);
     let light = direction(rng);
     let middle = SIDE as f32 / 2.0;
-    let centre = Point::new(middle + uniform(rng, -3.5, 3.5), middle + uniform(rng, -3.5, 3.5));
-    let main = Placed::draw(kind, centre, uniform(rng, 8.5, 13.0), belt, rng);
+    let centre = Point::new(middle + uniform(rng, -3.0, 3.0), middle + uniform(rng, -3.0, 3.0));
+    let main = Placed::draw(kind, centre, uniform(rng, 9.5, 13.5), belt, rng);
     for _ in 0..rng.next_u32() % 4 {
         canvas.put(&fragment(&main, belt, rng), light);
     }
     canvas.put(&main, light);
-    if chance(rng, 0.35) {
+    if chance(rng, 0.3) {
         canvas.lay_cable(&main, rng);
     }
     canvas.light_up(rng);
@@ -142,7 +142,7 @@ impl Canvas {
         let across = direction(rng);
         let (period, depth) = (uniform(rng, 2.5, 9.0), uniform(rng, 0.0, 0.16));
         let stains = Stains::draw(rng);
-        let strength = uniform(rng, 0.05, 0.35);
+        let strength = uniform(rng, 0.05, 0.3);
         self.each(|at, colour| {
             let rib = zigzag((at.x * across.x + at.y * across.y) / period) * depth;
             *colour = scaled(belt, 1.0 + rib + strength * stains.at(at));
@@ -297,7 +297,7 @@ impl Field {
 fn expose(pixels: Vec<Colour>, rng: &mut impl RngCore, out: &mut [u8]) {
     let (blur_x, blur_y) = (uniform(rng, 0.0, 0.22), uniform(rng, 0.0, 0.22));
     let pixels = blurred(&blurred(&pixels, blur_x, 1), blur_y, SIDE);
-    let noise = uniform(rng, 0.005, 0.06);
+    let noise = uniform(rng, 0.005, 0.045);
     let mut bytes = [0; 4];
     for (i, pixel) in pixels.iter().enumerate() {
         for (c, value) in pixel.iter().enumerate() {

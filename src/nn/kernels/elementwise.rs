@@ -12,7 +12,7 @@ on_each_isa! {
 
 #[inline(always)]
 fn relu_body<S: Simd>(x: &[f32], y: &mut [f32]) {
-    map(x, y, |x| x.max(0.0));
+    map(x, y, |x| if x <= 0.0 { 0.0 } else { x });
 }
 
 on_each_isa! {

@@ -1,5 +1,10 @@
 //! Working memory that kernels reuse from call to call.
 
+use std::sync::Arc;
+
+use super::Window;
+use super::depthwise::{Direction, Plan};
+
 /// Reusable buffers, one `Scratch` per thread. They grow on demand and are never shrunk. What they hold between calls
 /// means nothing.
 #[derive(Default)]
@@ -10,6 +15,19 @@ pub struct Scratch {
     pub(super) output: Buffer,
     /// Rearranged weights or their gradient.
     pub(super) weight: Buffer,
+    plans: Vec<(Window, Direction, Arc<Plan>)>,
+}
+
+impl Scratch {
+    /// The plan of a depthwise convolution over small maps, made on first use. A network has few distinct windows.
+    pub(super) fn plan(&mut self, w: &Window, direction: Direction) -> Arc<Plan> {
+        if let Some((_, _, plan)) = self.plans.iter().find(|(v, d, _)| (v, d) == (w, &direction)) {
+            return plan.clone();
+        }
+        let plan = Arc::new(Plan::new(w, direction));
+        self.plans.push((*w, direction, plan.clone()));
+        plan
+    }
 }
 
 /// Floats that start at a cache line, so that vector loads at multiples of the vector length never straddle two.

@@ -11,6 +11,8 @@
 pub(super) trait Simd: Copy {
     type V: Copy;
     const LANES: usize;
+    /// Vector registers of the machine: how much a kernel may keep in flight.
+    const REGISTERS: usize;
 
     unsafe fn splat(value: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
@@ -19,7 +21,7 @@ pub(super) trait Simd: Copy {
     unsafe fn store(to: *mut f32, v: Self::V);
     unsafe fn store_part(to: *mut f32, v: Self::V, count: usize);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of each pair. A NaN in `b` stays.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the machine can.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
@@ -27,8 +29,9 @@ pub(super) trait Simd: Copy {
     unsafe fn where_positive(x: Self::V, v: Self::V) -> Self::V;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(v: Self::V) -> f32;
-    /// Transposes a square of `LANES` rows: row `i` starts at `from + i * from_pitch` and becomes column `i`.
-    unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize);
+    /// Transposes a square of `LANES` rows: row `i` starts at `from + i * pitch`, column `j` is stored at `to(j)`, with
+    /// values below `floor` raised to it.
+    unsafe fn transpose(from: *const f32, pitch: usize, floor: Self::V, to: impl Fn(usize) -> *mut f32);
 }
 
 /// Plain code over four lanes, which every compiler turns into what the baseline has (SSE2 on x86-64).
@@ -41,6 +44,7 @@ const PLAIN: usize = 4;
 impl Simd for Scalar {
     type V = [f32; PLAIN];
     const LANES: usize = PLAIN;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {
@@ -69,10 +73,6 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i] + b[i])
     }
     #[inline(always)]
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| a[i] * b[i])
-    }
-    #[inline(always)]
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
@@ -89,11 +89,11 @@ impl Simd for Scalar {
         (v[0] + v[2]) + (v[1] + v[3])
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
-        let rows: [Self::V; PLAIN] = std::array::from_fn(|i| unsafe { Self::load(from.add(i * from_pitch)) });
-        for i in 0..PLAIN {
-            let column = std::array::from_fn(|j| rows[j][i]);
-            unsafe { Self::store(to.add(i * to_pitch), column) }
+    unsafe fn transpose(from: *const f32, pitch: usize, floor: Self::V, to: impl Fn(usize) -> *mut f32) {
+        let rows: [Self::V; PLAIN] = std::array::from_fn(|i| unsafe { Self::load(from.add(i * pitch)) });
+        for j in 0..PLAIN {
+            let column = std::array::from_fn(|i| rows[i][j]);
+            unsafe { Self::store(to(j), Self::max(floor, column)) }
         }
     }
 }
@@ -114,6 +114,7 @@ mod x86 {
     impl Simd for Avx512 {
         type V = __m512;
         const LANES: usize = 16;
+        const REGISTERS: usize = 32;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> __m512 {
@@ -140,10 +141,6 @@ mod x86 {
             unsafe { _mm512_add_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-            unsafe { _mm512_mul_ps(a, b) }
-        }
-        #[inline(always)]
         unsafe fn max(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_max_ps(a, b) }
         }
@@ -160,31 +157,38 @@ mod x86 {
             unsafe { _mm512_reduce_add_ps(v) }
         }
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+        unsafe fn transpose(from: *const f32, pitch: usize, floor: Self::V, to: impl Fn(usize) -> *mut f32) {
             unsafe {
                 // Four rows that are four apart, each a quarter of a vector, make the 4x4 blocks that are transposed
                 // within quarters; the quarters are put in place by the loads.
                 for part in 0..4 {
                     let base = from.add(4 * part);
-                    let gather = |i: usize| {
-                        let quarter = |q: usize| _mm_loadu_ps(base.add((4 * q + i) * from_pitch));
-                        let v = _mm512_castps128_ps512(quarter(0));
-                        let v = _mm512_insertf32x4::<1>(v, quarter(1));
-                        let v = _mm512_insertf32x4::<2>(v, quarter(2));
-                        _mm512_insertf32x4::<3>(v, quarter(3))
-                    };
-                    let (a, b, c, d) = (gather(0), gather(1), gather(2), gather(3));
+                    let (a, b) = (quarters(base, pitch), quarters(base.add(pitch), pitch));
+                    let (c, d) = (quarters(base.add(2 * pitch), pitch), quarters(base.add(3 * pitch), pitch));
                     let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
                     let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-                    let pairs = |x, y| (_mm512_castps_pd(x), _mm512_castps_pd(y));
-                    let (low, high) = (pairs(ab_low, cd_low), pairs(ab_high, cd_high));
-                    let to = to.add(4 * part * to_pitch);
-                    _mm512_storeu_ps(to, _mm512_castpd_ps(_mm512_unpacklo_pd(low.0, low.1)));
-                    _mm512_storeu_ps(to.add(to_pitch), _mm512_castpd_ps(_mm512_unpackhi_pd(low.0, low.1)));
-                    _mm512_storeu_ps(to.add(2 * to_pitch), _mm512_castpd_ps(_mm512_unpacklo_pd(high.0, high.1)));
-                    _mm512_storeu_ps(to.add(3 * to_pitch), _mm512_castpd_ps(_mm512_unpackhi_pd(high.0, high.1)));
+                    let columns = [
+                        _mm512_shuffle_ps::<0x44>(ab_low, cd_low),
+                        _mm512_shuffle_ps::<0xee>(ab_low, cd_low),
+                        _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+                        _mm512_shuffle_ps::<0xee>(ab_high, cd_high),
+                    ];
+                    for (j, column) in columns.into_iter().enumerate() {
+                        Self::store(to(4 * part + j), Self::max(floor, column));
+                    }
                 }
             }
+        }
+    }
+
+    /// Quarters of rows 0, 4, 8 and 12.
+    #[inline(always)]
+    unsafe fn quarters(rows: *const f32, pitch: usize) -> __m512 {
+        unsafe {
+            let v = _mm512_castps128_ps512(_mm_loadu_ps(rows));
+            let v = _mm512_insertf32x4::<1>(v, _mm_loadu_ps(rows.add(4 * pitch)));
+            let v = _mm512_insertf32x4::<2>(v, _mm_loadu_ps(rows.add(8 * pitch)));
+            _mm512_insertf32x4::<3>(v, _mm_loadu_ps(rows.add(12 * pitch)))
         }
     }
 
@@ -200,6 +204,7 @@ mod x86 {
     impl Simd for Avx2 {
         type V = __m256;
         const LANES: usize = 8;
+        const REGISTERS: usize = 16;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> __m256 {
@@ -226,10 +231,6 @@ mod x86 {
             unsafe { _mm256_add_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn mul(a: __m256, b: __m256) -> __m256 {
-            unsafe { _mm256_mul_ps(a, b) }
-        }
-        #[inline(always)]
         unsafe fn max(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_max_ps(a, b) }
         }
@@ -250,24 +251,34 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+        unsafe fn transpose(from: *const f32, pitch: usize, floor: Self::V, to: impl Fn(usize) -> *mut f32) {
             unsafe {
                 for part in 0..2 {
                     let base = from.add(4 * part);
-                    let gather = |i: usize| {
-                        let low = _mm256_castps128_ps256(_mm_loadu_ps(base.add(i * from_pitch)));
-                        _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(base.add((4 + i) * from_pitch)))
-                    };
-                    let (a, b, c, d) = (gather(0), gather(1), gather(2), gather(3));
+                    let (a, b) = (halves(base, pitch), halves(base.add(pitch), pitch));
+                    let (c, d) = (halves(base.add(2 * pitch), pitch), halves(base.add(3 * pitch), pitch));
                     let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
                     let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-                    let to = to.add(4 * part * to_pitch);
-                    _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(ab_low, cd_low));
-                    _mm256_storeu_ps(to.add(to_pitch), _mm256_shuffle_ps::<0xee>(ab_low, cd_low));
-                    _mm256_storeu_ps(to.add(2 * to_pitch), _mm256_shuffle_ps::<0x44>(ab_high, cd_high));
-                    _mm256_storeu_ps(to.add(3 * to_pitch), _mm256_shuffle_ps::<0xee>(ab_high, cd_high));
+                    let columns = [
+                        _mm256_shuffle_ps::<0x44>(ab_low, cd_low),
+                        _mm256_shuffle_ps::<0xee>(ab_low, cd_low),
+                        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                        _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+                    ];
+                    for (j, column) in columns.into_iter().enumerate() {
+                        Self::store(to(4 * part + j), Self::max(floor, column));
+                    }
                 }
             }
+        }
+    }
+
+    /// Halves of rows 0 and 4.
+    #[inline(always)]
+    unsafe fn halves(rows: *const f32, pitch: usize) -> __m256 {
+        unsafe {
+            let low = _mm256_castps128_ps256(_mm_loadu_ps(rows));
+            _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(rows.add(4 * pitch)))
         }
     }
 
@@ -293,6 +304,7 @@ mod arm {
     impl Simd for Neon {
         type V = float32x4_t;
         const LANES: usize = 4;
+        const REGISTERS: usize = 32;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> float32x4_t {
@@ -323,10 +335,6 @@ mod arm {
             unsafe { vaddq_f32(a, b) }
         }
         #[inline(always)]
-        unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-            unsafe { vmulq_f32(a, b) }
-        }
-        #[inline(always)]
         unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
             unsafe { vmaxq_f32(a, b) }
         }
@@ -343,8 +351,12 @@ mod arm {
             unsafe { vaddvq_f32(v) }
         }
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
-            unsafe { Scalar::transpose(from, from_pitch, to, to_pitch) }
+        unsafe fn transpose(from: *const f32, pitch: usize, floor: Self::V, to: impl Fn(usize) -> *mut f32) {
+            let mut lanes = [0.0; 4];
+            unsafe {
+                vst1q_f32(lanes.as_mut_ptr(), floor);
+                Scalar::transpose(from, pitch, lanes, to)
+            }
         }
     }
 }
@@ -362,9 +374,10 @@ mod tests {
         let mut to = vec![0.0; S::LANES * 20];
         // SAFETY: both buffers hold `LANES` rows of at most 20 floats.
         unsafe {
-            S::transpose(from.as_ptr(), 20, to.as_mut_ptr(), 17);
+            let start = to.as_mut_ptr();
+            S::transpose(from.as_ptr(), 20, S::splat(3.0), |j| start.add(17 * j));
             for (i, j) in (0..S::LANES).flat_map(|i| (0..S::LANES).map(move |j| (i, j))) {
-                assert_eq!(to[j * 17 + i], from[i * 20 + j]);
+                assert_eq!(to[j * 17 + i], from[i * 20 + j].max(3.0));
             }
             let v = S::load(from.as_ptr().add(15));
             assert_eq!(S::sum(v), from[15..15 + S::LANES].iter().sum::<f32>());

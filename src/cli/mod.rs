@@ -1,0 +1,117 @@
+//! The command line: arguments → configurations → library; exit codes; the only printing.
+
+mod bench;
+mod calibrate;
+#[cfg(feature = "train")]
+mod compile;
+mod doctor;
+mod inspect;
+#[cfg(feature = "train")]
+mod progress;
+#[cfg(feature = "train")]
+mod study;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Neural networks made to measure for a device: search, train, export to ONNX, measure.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  netwright compile                                 a network for this machine, from built-in images
+  netwright compile --data photos --budget 30m      the same from class folders of PNG or JPEG
+  netwright resume models/runs/run-1                go on after an interruption
+  netwright bench models/runs/run-1/model.onnx      latency on this machine
+
+Exit codes: 0 done; 1 done, but nothing fits or a check disagrees; 2 failed.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Search, train and export a network that fits a target, and prove that it does.
+    #[cfg(feature = "train")]
+    Compile(Box<compile::CompileArgs>),
+    /// Go on with a run that was interrupted.
+    #[cfg(feature = "train")]
+    Resume(compile::ResumeArgs),
+    /// Show what a network costs: operators, MACs, parameters, peak RAM with its plan, flash.
+    Inspect(inspect::InspectArgs),
+    /// Measure latency and memory of an ONNX file on this machine, through tract.
+    Bench(bench::BenchArgs),
+    /// Measure the operators of the search space on this machine, for latency predictions.
+    Calibrate(calibrate::CalibrateArgs),
+    /// Say what this build and this machine can do.
+    Doctor(doctor::DoctorArgs),
+    /// Experiments across many runs.
+    #[cfg(feature = "train")]
+    Study(study::StudyArgs),
+}
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// All is well.
+    Done = 0,
+    /// Done, but nothing fits or a check disagrees.
+    NotDeployable = 1,
+    /// Failed.
+    Failed = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        #[cfg(feature = "train")]
+        Verb::Compile(args) => compile::compile(&args),
+        #[cfg(feature = "train")]
+        Verb::Resume(args) => compile::resume(&args),
+        Verb::Inspect(args) => inspect::inspect(&args),
+        Verb::Bench(args) => bench::bench(&args),
+        Verb::Calibrate(args) => calibrate::calibrate(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
+        #[cfg(feature = "train")]
+        Verb::Study(args) => study::study(&args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        // A reader that closes the pipe early, as `head` does, has seen what it wanted.
+        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Writes a result to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// Writes a result for programs to standard output.
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Reads a model file.
+fn read_model(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| anyhow::anyhow!("cannot read `{}`: {e}", path.display()))
+}

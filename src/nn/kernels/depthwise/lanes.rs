@@ -1,0 +1,446 @@
+//! Depthwise convolution with one map per vector lane: for small maps, and for strides.
+//!
+//! As many maps as a vector has lanes are transposed into a bundle (pixel, lane). Then every tap of every window is one
+//! multiply-add of whole vectors: no lane is wasted on narrow rows, strides and dilations cost nothing, and rows outside
+//! the map are never visited. A vector may hold maps of two images; its weights come from a table that wraps around.
+
+use super::super::isa::on_each_isa;
+use super::super::simd::Simd;
+use super::super::{Scratch, Window};
+use super::Destination;
+
+/// Which map is read and which is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
+/// What to read for every output of a map; made once for a window and kept.
+pub struct Plan {
+    lines: Vec<Line>,
+    taps: Vec<Tap>,
+    /// Where each pixel of the map that is read lies in its padded bundle, in pixels.
+    pixels: Vec<usize>,
+    /// Pixels of the padded bundle.
+    padded: usize,
+    /// Pixels of the map that is written.
+    outputs: usize,
+}
+
+/// Outputs `first`, `first + step`, ... that share their taps.
+struct Line {
+    first: usize,
+    step: usize,
+    count: usize,
+    /// Distance of the inputs of neighbouring outputs.
+    input_step: usize,
+    taps: std::ops::Range<usize>,
+}
+
+/// One product: the input pixel in the padded bundle for the first output of the line, and the weight.
+#[derive(Clone, Copy)]
+struct Tap {
+    input: usize,
+    weight: usize,
+}
+
+/// A tap before padding is known: columns may be negative.
+struct Reach {
+    row: usize,
+    column: isize,
+    weight: usize,
+}
+
+impl Plan {
+    pub fn new(w: &Window, direction: Direction) -> Plan {
+        let (width, height, outputs, lines) = match direction {
+            Direction::Forward => (w.in_w, w.in_h, w.out_plane(), forward_lines(w)),
+            Direction::Backward => (w.out_w, w.out_h, w.in_plane(), backward_lines(w)),
+        };
+        let columns =
+            |line: &Line, reach: &Reach| (reach.column, reach.column + ((line.count - 1) * line.input_step) as isize);
+        let all = || lines.iter().flat_map(|(line, reaches)| reaches.iter().map(|r| columns(line, r)));
+        let left = all().map(|(first, _)| (-first).max(0) as usize).max().unwrap_or(0);
+        let right = all().map(|(_, last)| last + 1).max().unwrap_or(0).max(width as isize) as usize;
+        let pitch = left + right;
+        let mut plan = Plan {
+            lines: Vec::new(),
+            taps: Vec::new(),
+            pixels: (0..width * height).map(|i| i / width * pitch + left + i % width).collect(),
+            padded: pitch * height,
+            outputs,
+        };
+        for (line, reaches) in lines {
+            let start = plan.taps.len();
+            let input = |r: &Reach| r.row * pitch + (r.column + left as isize) as usize;
+            plan.taps.extend(reaches.iter().map(|r| Tap { input: input(r), weight: r.weight }));
+            plan.lines.push(Line { taps: start..plan.taps.len(), ..line });
+        }
+        plan
+    }
+}
+
+/// One line per output row; taps in the order of the kernel, without those that only see padding.
+fn forward_lines(w: &Window) -> Vec<(Line, Vec<Reach>)> {
+    let line = |oy: usize| {
+        let taps = (0..w.taps()).filter_map(|weight| {
+            let (ky, kx) = (weight / w.kernel, weight % w.kernel);
+            let column = (kx * w.dilation) as isize - w.left as isize;
+            (!w.columns_inside(kx).is_empty()).then_some(Reach { row: w.row(oy, ky)?, column, weight })
+        });
+        (Line { first: oy * w.out_w, step: 1, count: w.out_w, input_step: w.stride, taps: 0..0 }, taps.collect())
+    };
+    (0..w.out_h).map(line).collect()
+}
+
+/// One line per input row and column phase: with a stride, neighbouring inputs meet different taps, and those a stride
+/// apart meet the same.
+fn backward_lines(w: &Window) -> Vec<(Line, Vec<Reach>)> {
+    let phases = (0..w.in_h).flat_map(|iy| (0..w.stride.min(w.in_w)).map(move |phase| (iy, phase)));
+    let line = |(iy, phase): (usize, usize)| {
+        let count = (w.in_w - phase).div_ceil(w.stride);
+        let taps = (0..w.taps()).filter_map(|weight| {
+            let (ky, kx) = (weight / w.kernel, weight % w.kernel);
+            let row = (iy + w.top).checked_sub(ky * w.dilation)?;
+            let column = (phase + w.left) as isize - (kx * w.dilation) as isize;
+            if row % w.stride != 0 || row / w.stride >= w.out_h || column.rem_euclid(w.stride as isize) != 0 {
+                return None;
+            }
+            let column = column / w.stride as isize;
+            let seen = column + (count as isize) > 0 && column < w.out_w as isize;
+            seen.then_some(Reach { row: row / w.stride, column, weight })
+        });
+        let line = Line { first: iy * w.in_w + phase, step: w.stride, count, input_step: 1, taps: 0..0 };
+        (line, taps.collect())
+    };
+    phases.map(line).collect()
+}
+
+on_each_isa! {
+    /// Values of all maps, or gradients by all inputs: follows `plan` over the maps of `x`.
+    pub fn convolve(
+        plan: &Plan, channels: usize, taps: usize, x: &[f32], relu: bool, weight: &[f32], bias: Option<&[f32]>,
+        out: &mut Destination, s: &mut Scratch,
+    ) = convolve_body
+}
+
+#[inline(always)]
+fn convolve_body<S: Simd>(
+    plan: &Plan,
+    channels: usize,
+    taps: usize,
+    x: &[f32],
+    relu: bool,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    out: &mut Destination,
+    s: &mut Scratch,
+) {
+    let (inputs, outputs) = (plan.pixels.len(), plan.outputs);
+    let maps = x.len() / inputs;
+    assert!(out.to.len() == maps * outputs && weight.len() == channels * taps);
+    let table = Table { pitch: channels + S::LANES, channels };
+    let weights = s.weight.take((taps + 1) * table.pitch);
+    table.fill::<S>(taps, weight, bias, weights);
+    let bundle = s.input.zeros(plan.padded * S::LANES);
+    let (sums, flat) = s.output.take(2 * outputs * S::LANES).split_at_mut(outputs * S::LANES);
+    for first in (0..maps).step_by(S::LANES) {
+        let lanes = S::LANES.min(maps - first);
+        gather::<S>(&x[first * inputs..][..lanes * inputs], lanes, relu, |pixel| plan.pixels[pixel], bundle);
+        let weights = &weights[first % channels..];
+        for line in &plan.lines {
+            // SAFETY: `Plan::new` placed every tap of every output inside the padded bundle and every output below
+            // `outputs`; the table has `LANES` columns from any channel on, and a row for every weight and the bias.
+            unsafe {
+                match line.input_step {
+                    1 => sum_line::<S>(plan, line, 1, bundle, weights, table.pitch, taps, sums),
+                    2 => sum_line::<S>(plan, line, 2, bundle, weights, table.pitch, taps, sums),
+                    step => sum_line::<S>(plan, line, step, bundle, weights, table.pitch, taps, sums),
+                }
+            }
+        }
+        let range = first * outputs..(first + lanes) * outputs;
+        if out.is_plain() {
+            scatter::<S>(sums, lanes, &mut out.to[range]);
+        } else {
+            scatter::<S>(sums, lanes, &mut flat[..range.len()]);
+            out.combine::<S>(range, flat);
+        }
+    }
+}
+
+/// Sums of one line; `step` repeats its input step, as a constant where the caller knows it.
+#[inline(always)]
+unsafe fn sum_line<S: Simd>(
+    plan: &Plan,
+    line: &Line,
+    step: usize,
+    bundle: &[f32],
+    weights: &[f32],
+    pitch: usize,
+    bias: usize,
+    sums: &mut [f32],
+) {
+    let taps = &plan.taps[line.taps.clone()];
+    let start = unsafe { S::load(weights.as_ptr().add(bias * pitch)) };
+    let mut at = 0;
+    while at < line.count {
+        let block = block(line.count - at);
+        unsafe {
+            let bundle = bundle.as_ptr().add(at * step * S::LANES);
+            let sums = sums.as_mut_ptr().add((line.first + at * line.step) * S::LANES);
+            let (from, to) = (step * S::LANES, line.step * S::LANES);
+            match block {
+                8 => sum_block::<S, 8>(taps, bundle, from, weights.as_ptr(), pitch, start, sums, to),
+                4 => sum_block::<S, 4>(taps, bundle, from, weights.as_ptr(), pitch, start, sums, to),
+                _ => sum_block::<S, 1>(taps, bundle, from, weights.as_ptr(), pitch, start, sums, to),
+            }
+        }
+        at += block;
+    }
+}
+
+#[inline(always)]
+unsafe fn sum_block<S: Simd, const B: usize>(
+    taps: &[Tap],
+    bundle: *const f32,
+    from: usize,
+    weights: *const f32,
+    pitch: usize,
+    start: S::V,
+    sums: *mut f32,
+    to: usize,
+) {
+    unsafe {
+        let mut sum = [start; B];
+        for tap in taps {
+            let weight = S::load(weights.add(tap.weight * pitch));
+            let input = bundle.add(tap.input * S::LANES);
+            for (b, sum) in sum.iter_mut().enumerate() {
+                *sum = S::mul_add(S::load(input.add(b * from)), weight, *sum);
+            }
+        }
+        for (b, sum) in sum.into_iter().enumerate() {
+            S::store(sums.add(b * to), sum);
+        }
+    }
+}
+
+on_each_isa! {
+    /// Gradients by the weights, added to `gw` (channels, taps); `plan` is the forward one.
+    pub fn backward_weight(
+        plan: &Plan, channels: usize, taps: usize, x: &[f32], relu: bool, gy: &[f32], gw: &mut [f32], s: &mut Scratch,
+    ) = backward_weight_body
+}
+
+#[inline(always)]
+fn backward_weight_body<S: Simd>(
+    plan: &Plan,
+    channels: usize,
+    taps: usize,
+    x: &[f32],
+    relu: bool,
+    gy: &[f32],
+    gw: &mut [f32],
+    s: &mut Scratch,
+) {
+    let (inputs, outputs) = (plan.pixels.len(), plan.outputs);
+    let maps = x.len() / inputs;
+    assert!(gy.len() == maps * outputs && gw.len() == channels * taps);
+    let table = Table { pitch: channels + S::LANES, channels };
+    let sums = s.weight.zeros(taps * table.pitch);
+    let bundle = s.input.zeros(plan.padded * S::LANES);
+    let gradients = s.output.take(outputs * S::LANES);
+    for first in (0..maps).step_by(S::LANES) {
+        let lanes = S::LANES.min(maps - first);
+        gather::<S>(&x[first * inputs..][..lanes * inputs], lanes, relu, |pixel| plan.pixels[pixel], bundle);
+        gather::<S>(&gy[first * outputs..][..lanes * outputs], lanes, false, |pixel| pixel, gradients);
+        let sums = &mut sums[first % channels..];
+        for line in &plan.lines {
+            // SAFETY: as in `convolve_body`; the table has a row for every weight.
+            unsafe {
+                match line.input_step {
+                    1 => correlate_line::<S>(plan, line, 1, bundle, gradients, sums, table.pitch),
+                    2 => correlate_line::<S>(plan, line, 2, bundle, gradients, sums, table.pitch),
+                    step => correlate_line::<S>(plan, line, step, bundle, gradients, sums, table.pitch),
+                }
+            }
+        }
+    }
+    table.add_to(taps, sums, gw);
+}
+
+#[inline(always)]
+unsafe fn correlate_line<S: Simd>(
+    plan: &Plan,
+    line: &Line,
+    step: usize,
+    bundle: &[f32],
+    gradients: &[f32],
+    sums: &mut [f32],
+    pitch: usize,
+) {
+    let taps = &plan.taps[line.taps.clone()];
+    let mut at = 0;
+    while at < line.count {
+        let block = block(line.count - at);
+        unsafe {
+            let bundle = bundle.as_ptr().add(at * step * S::LANES);
+            let gradients = gradients.as_ptr().add((line.first + at) * S::LANES);
+            let (from, sums) = (step * S::LANES, sums.as_mut_ptr());
+            match block {
+                8 => correlate_block::<S, 8>(taps, bundle, from, gradients, sums, pitch),
+                4 => correlate_block::<S, 4>(taps, bundle, from, gradients, sums, pitch),
+                _ => correlate_block::<S, 1>(taps, bundle, from, gradients, sums, pitch),
+            }
+        }
+        at += block;
+    }
+}
+
+/// The output gradients stay in registers; each tap's sum makes one trip to memory, which overlaps with its neighbours'.
+#[inline(always)]
+unsafe fn correlate_block<S: Simd, const B: usize>(
+    taps: &[Tap],
+    bundle: *const f32,
+    from: usize,
+    gradients: *const f32,
+    sums: *mut f32,
+    pitch: usize,
+) {
+    unsafe {
+        let mut held = [S::splat(0.0); B];
+        for (b, held) in held.iter_mut().enumerate() {
+            *held = S::load(gradients.add(b * S::LANES));
+        }
+        for tap in taps {
+            let to = sums.add(tap.weight * pitch);
+            let input = bundle.add(tap.input * S::LANES);
+            let mut sum = S::load(to);
+            for (b, gradient) in held.iter().enumerate() {
+                sum = S::mul_add(S::load(input.add(b * from)), *gradient, sum);
+            }
+            S::store(to, sum);
+        }
+    }
+}
+
+/// How many of `left` outputs to compute at once. These are loops and not iterators: a closure would not be compiled
+/// with the vector instructions of the function it stands in.
+#[inline(always)]
+fn block(left: usize) -> usize {
+    match left {
+        8.. => 8,
+        4.. => 4,
+        _ => 1,
+    }
+}
+
+/// Weights as rows per tap and columns per channel. The columns begin again after the last channel, so that the lanes
+/// of a bundle that straddles two images are consecutive too.
+struct Table {
+    pitch: usize,
+    channels: usize,
+}
+
+impl Table {
+    /// Rows of weights, then the row of biases.
+    #[inline(always)]
+    fn fill<S: Simd>(&self, taps: usize, weight: &[f32], bias: Option<&[f32]>, table: &mut [f32]) {
+        let whole = self.channels / S::LANES * S::LANES;
+        let floor = unfloored::<S>();
+        for first in (0..whole).step_by(S::LANES) {
+            let from = &weight[first * taps..][..S::LANES * taps];
+            for tap in squares(taps, S::LANES) {
+                let to = table[first..].as_mut_ptr();
+                // SAFETY: `LANES` kernels of `taps` weights each, of which `LANES` from `tap` on; row `tap + j` of the
+                // table has `LANES` columns from `first` on.
+                unsafe { S::transpose(from.as_ptr().add(tap), taps, floor, |j| to.add((tap + j) * self.pitch)) }
+            }
+        }
+        let singles = if taps < S::LANES { 0 } else { whole };
+        for channel in singles..self.channels {
+            for tap in 0..taps {
+                table[tap * self.pitch + channel] = weight[channel * taps + tap];
+            }
+        }
+        for (channel, to) in table[taps * self.pitch..][..self.channels].iter_mut().enumerate() {
+            *to = bias.map_or(0.0, |b| b[channel]);
+        }
+        for row in table.chunks_exact_mut(self.pitch) {
+            for column in self.channels..self.pitch {
+                row[column] = row[column - self.channels];
+            }
+        }
+    }
+
+    /// Adds the columns back to the weights they stand for.
+    fn add_to(&self, taps: usize, table: &[f32], gw: &mut [f32]) {
+        for column in 0..self.pitch {
+            let gw = &mut gw[column % self.channels * taps..][..taps];
+            for (tap, gw) in gw.iter_mut().enumerate() {
+                *gw += table[tap * self.pitch + column];
+            }
+        }
+    }
+}
+
+/// Starts of the squares of `lanes` that cover `0..len`; the last one overlaps its neighbour. None if `len` is shorter.
+fn squares(len: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    let last = (len > lanes && !len.is_multiple_of(lanes)).then(|| len - lanes);
+    (0..len / lanes).map(move |i| i * lanes).chain(last)
+}
+
+#[inline(always)]
+fn unfloored<S: Simd>() -> S::V {
+    // SAFETY: only called from bodies that `on_each_isa!` compiles.
+    unsafe { S::splat(f32::NEG_INFINITY) }
+}
+
+/// Transposes `lanes` maps into a bundle whose pixel `p` lies at `place(p)`; lanes without a map become zero.
+#[inline(always)]
+fn gather<S: Simd>(x: &[f32], lanes: usize, relu: bool, place: impl Fn(usize) -> usize, bundle: &mut [f32]) {
+    let plane = x.len() / lanes;
+    if lanes == S::LANES && plane >= S::LANES {
+        // SAFETY: only called from bodies that `on_each_isa!` compiles.
+        let floor = if relu { unsafe { S::splat(0.0) } } else { unfloored::<S>() };
+        let to = bundle.as_mut_ptr();
+        // SAFETY: `LANES` maps of `plane` pixels each, of which `LANES` from `pixel` on; the bundle has `LANES` floats
+        // at every place.
+        for pixel in squares(plane, S::LANES) {
+            unsafe { S::transpose(x.as_ptr().add(pixel), plane, floor, |j| to.add(place(pixel + j) * S::LANES)) }
+        }
+        return;
+    }
+    for pixel in 0..plane {
+        let to = &mut bundle[place(pixel) * S::LANES..][..S::LANES];
+        for (lane, to) in to.iter_mut().enumerate() {
+            let x = if lane < lanes { x[lane * plane + pixel] } else { 0.0 };
+            *to = if relu && x <= 0.0 { 0.0 } else { x };
+        }
+    }
+}
+
+/// Transposes a bundle (pixel, lane) back into `lanes` maps.
+#[inline(always)]
+fn scatter<S: Simd>(bundle: &[f32], lanes: usize, y: &mut [f32]) {
+    let plane = y.len() / lanes;
+    if lanes == S::LANES && plane >= S::LANES {
+        let to = y.as_mut_ptr();
+        // SAFETY: the bundle has `LANES` pixels from `pixel` on, and so has every one of the `LANES` maps.
+        for pixel in squares(plane, S::LANES) {
+            unsafe {
+                S::transpose(bundle.as_ptr().add(pixel * S::LANES), S::LANES, unfloored::<S>(), |j| {
+                    to.add(j * plane + pixel)
+                })
+            }
+        }
+        return;
+    }
+    for (lane, y) in y.chunks_exact_mut(plane).enumerate() {
+        for (pixel, y) in y.iter_mut().enumerate() {
+            *y = bundle[pixel * S::LANES + lane];
+        }
+    }
+}

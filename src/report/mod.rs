@@ -1,0 +1,38 @@
+//! Pure data → text for people: tables for a terminal, Markdown for a run folder, JSON for programs.
+
+mod inspect;
+#[cfg(feature = "train")]
+mod run;
+
+pub use inspect::{inspection_json, inspection_text};
+#[cfg(feature = "train")]
+pub use run::{run_json, run_markdown, run_text};
+
+use comfy_table::{CellAlignment, Table, TableStyle, presets};
+
+/// A table whose columns after the first are numbers.
+fn table(headers: &[&str], rows: Vec<Vec<String>>, style: TableStyle) -> String {
+    let mut table = Table::new();
+    table.load_style(style).set_header(headers.iter().map(|h| h.to_string()).collect::<Vec<_>>());
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// A table for a terminal.
+pub fn plain_table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
+    table(headers, rows, presets::NOTHING)
+}
+
+/// A table for Markdown.
+pub fn markdown_table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
+    table(headers, rows, presets::ASCII_MARKDOWN)
+}
+
+/// A share as a percentage with one digit.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}

@@ -1,0 +1,210 @@
+//! What a run found.
+
+use serde_json::{Value, json};
+
+use super::{markdown_table, percent, plain_table};
+use crate::graph::NumberFormat;
+use crate::run::{LimitCheck, Summary, TrialRecord};
+use crate::units::{Bytes, Macs, Millis};
+
+/// The result for programs.
+pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
+    let winner = summary.winner();
+    json!({
+        "schema_version": summary.card.schema_version,
+        "run": folder,
+        "model": format!("{folder}/model.onnx"),
+        "target": summary.target.name,
+        "deployable": summary.card.deployable,
+        "genotype": winner.trial.genotype,
+        "validation_accuracy": winner.validation_accuracy,
+        "test_accuracy": summary.tested.test_accuracy,
+        "agreement": summary.tested.agreement,
+        "limits": summary.limits(),
+        "macs": winner.cost.macs,
+        "params": winner.cost.params,
+        "peak_ram_bytes": winner.cost.peak_ram(summary.target.numbers).0,
+        "weights_flash_bytes": winner.cost.weights_flash(summary.target.numbers).0,
+        "bench": winner.bench,
+        "trials": summary.trials,
+        "predictors": summary.predictors,
+        "finalists": summary.finalists.iter().map(|f| json!({
+            "genotype": f.trial.genotype,
+            "cheap_validation_accuracy": f.trial.validation_accuracy,
+            "validation_accuracy": f.validation_accuracy,
+            "latency": f.bench.latency,
+            "fits": f.verdict.fits(),
+        })).collect::<Vec<_>>(),
+        "cheap_full_kendall_tau": summary.cheap_full_tau,
+        "seconds": seconds,
+    })
+}
+
+/// The result for a terminal.
+pub fn run_text(summary: &Summary, folder: &str) -> String {
+    let winner = summary.winner();
+    let mut text = format!(
+        "{}\n\n{}\n\n{}\n\n",
+        predictors(summary, plain_table),
+        finalists(summary, plain_table),
+        limits(summary, plain_table)
+    );
+    text += &format!(
+        "network    {}\naccuracy   {} on {} test images ({} on validation)\n",
+        winner.trial.genotype,
+        percent(summary.tested.test_accuracy),
+        summary.tested.images,
+        percent(winner.validation_accuracy),
+    );
+    text += &format!("{}\n", agreement(summary));
+    for warning in &winner.bench.warnings {
+        text += &format!("warning    {warning}\n");
+    }
+    text += &format!("model      {folder}/model.onnx (card.json and report.md beside it)\n");
+    text
+}
+
+/// The report of a run folder.
+pub fn run_markdown(summary: &Summary) -> String {
+    let (config, winner) = (&summary.config, summary.winner());
+    let verdict = match summary.card.deployable {
+        true => "Every limit is kept by measurement.",
+        false => "**Not deployable**: a limit is broken or a check disagrees.",
+    };
+    let trials = markdown_table(
+        &["trial", "genotype", "origin", "predicted", "validation", "MACs", "peak RAM", "flash", "latency (expected)"],
+        summary.trials.iter().map(|t| trial_row(t)).collect(),
+    );
+    let best_random = best(summary, crate::search::Origin::Random);
+    let best_evolved = best(summary, crate::search::Origin::Evolved);
+    format!(
+        "# {} for `{}`\n\n{verdict}\n\n\
+         - network: `{}` of space `macro`, {} MACs, {} parameters\n\
+         - accuracy: {} on {} test images, {} on validation images\n\
+         - {}\n\n\
+         ## Limits\n\n{}\n\n\
+         ## Finalists, trained in full\n\n{}\n\n\
+         Kendall tau between cheap and full training over these {}: {:.2}.\n\n\
+         ## Predictors\n\n{}\n\n\
+         ## Search\n\n\
+         {} networks trained cheaply ({} epochs on {} images at {} of the width), then {} in full \
+         ({} epochs on {} images). Best cheap accuracy among random networks: {best_random}; among evolved ones: \
+         {best_evolved}.\n\n{trials}\n",
+        summary.card.data.name,
+        summary.target.name,
+        winner.trial.genotype,
+        Macs(winner.cost.macs),
+        winner.cost.params,
+        percent(summary.tested.test_accuracy),
+        summary.tested.images,
+        percent(winner.validation_accuracy),
+        agreement(summary),
+        limits(summary, markdown_table),
+        finalists(summary, markdown_table),
+        summary.finalists.len(),
+        summary.cheap_full_tau,
+        predictors(summary, markdown_table),
+        summary.trials.len(),
+        config.cheap.train.epochs,
+        config.cheap.images,
+        config.cheap.width,
+        summary.finalists.len(),
+        config.full.train.epochs,
+        config.full.images,
+    )
+}
+
+type Layout = fn(&[&str], Vec<Vec<String>>) -> String;
+
+fn best(summary: &Summary, origin: crate::search::Origin) -> String {
+    let accuracies = summary.trials.iter().filter(|t| t.origin == origin).filter_map(|t| t.validation_accuracy);
+    accuracies.max_by(f64::total_cmp).map_or("none".to_string(), percent)
+}
+
+fn trial_row(trial: &TrialRecord) -> Vec<String> {
+    vec![
+        trial.index.to_string(),
+        trial.genotype.clone(),
+        format!("{:?}", trial.origin).to_lowercase(),
+        trial.predicted_accuracy.map_or(String::new(), percent),
+        trial.validation_accuracy.map_or_else(|| trial.failure.clone().unwrap_or_default(), percent),
+        Macs(trial.macs).to_string(),
+        Bytes(trial.peak_ram_bytes).to_string(),
+        Bytes(trial.weights_flash_bytes).to_string(),
+        trial.predicted_latency_ms.map_or(String::new(), |ms| Millis(ms).to_string()),
+    ]
+}
+
+fn limits(summary: &Summary, layout: Layout) -> String {
+    let row = |check: &LimitCheck| {
+        let show = |value: f64| match check.limit.as_str() {
+            name if name.ends_with("_bytes") => Bytes(value as u64).to_string(),
+            name if name.ends_with("_ms") => Millis(value).to_string(),
+            _ => Macs(value as u64).to_string(),
+        };
+        let verdict = match check.kept {
+            true => "kept".to_string(),
+            false => format!("broken, {:.2} times the limit", check.found / check.allowed),
+        };
+        vec![
+            check.limit.clone(),
+            show(check.allowed),
+            check.predicted.map_or(String::new(), show),
+            format!("{} ({})", show(check.found), check.provenance),
+            verdict,
+        ]
+    };
+    let rows: Vec<Vec<String>> = summary.limits().iter().map(row).collect();
+    match rows.is_empty() {
+        true => "the target has no limits".to_string(),
+        false => layout(&["limit", "allowed", "predicted", "found", "verdict"], rows),
+    }
+}
+
+fn finalists(summary: &Summary, layout: Layout) -> String {
+    let row = |(at, f): (usize, &crate::run::Finalist)| {
+        vec![
+            f.trial.genotype.clone(),
+            f.trial.validation_accuracy.map_or(String::new(), percent),
+            percent(f.validation_accuracy),
+            Macs(f.cost.macs).to_string(),
+            f.cost.peak_ram(NumberFormat::F32).to_string(),
+            Millis(f.bench.latency.p90_ms).to_string(),
+            match (f.verdict.fits(), at == summary.winner) {
+                (true, true) => "winner".to_string(),
+                (true, false) => "fits".to_string(),
+                (false, _) => {
+                    let broken: Vec<String> = f.verdict.broken.iter().map(|b| b.limit.to_string()).collect();
+                    format!("breaks {}", broken.join(", "))
+                }
+            },
+        ]
+    };
+    let rows = summary.finalists.iter().enumerate().map(row).collect();
+    layout(&["finalist", "cheap", "full", "MACs", "peak RAM", "p90", "verdict"], rows)
+}
+
+fn predictors(summary: &Summary, layout: Layout) -> String {
+    if summary.predictors.is_empty() {
+        return "too few trials to evaluate predictors".to_string();
+    }
+    let row = |e: &crate::predictor::Evaluation| {
+        vec![
+            e.kind.to_string(),
+            format!("{:.2}", e.kendall_tau),
+            format!("{:.2}", e.spearman),
+            format!("{:.5}", e.mse),
+            e.samples.to_string(),
+        ]
+    };
+    let rows = summary.predictors.iter().map(row).collect();
+    layout(&["predictor", "Kendall tau", "Spearman", "MSE", "networks"], rows)
+}
+
+fn agreement(summary: &Summary) -> String {
+    let a = &summary.tested.agreement;
+    format!(
+        "agreement  tract gives the trained network's answers to within {:.1e} on {} images, {} of other top-1, {} near ties",
+        a.max_relative_difference, a.images, a.disagreements, a.near_ties
+    )
+}

@@ -1,0 +1,112 @@
+//! The folder of a run: which file is where, and writing that never leaves half a file under a final name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{RunConfig, RunError, SCHEMA_VERSION};
+use crate::space::MacroSpace;
+use crate::target::{LatencyModel, Target};
+
+/// The folder of a run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// A new folder; with `overwrite`, the run that it holds is removed.
+    pub fn create(path: &Path, overwrite: bool) -> Result<Self, RunError> {
+        let failed = |e: std::io::Error| RunError::File { path: path.to_path_buf(), reason: e.to_string() };
+        let holds_something =
+            path.exists() && !path.is_dir() || path.is_dir() && fs::read_dir(path).map_err(failed)?.next().is_some();
+        if holds_something {
+            let is_run = path.join("config.yaml").exists() || path.join("journal.jsonl").exists();
+            if !overwrite || !is_run {
+                return Err(RunError::Exists(path.to_path_buf()));
+            }
+            fs::remove_dir_all(path).map_err(failed)?;
+        }
+        fs::create_dir_all(path.join("checkpoints")).map_err(failed)?;
+        Ok(RunFolder { path: path.to_path_buf() })
+    }
+
+    /// The folder of a run that has begun.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let missing = ["config.yaml", "target.yaml"].into_iter().find(|file| !path.join(file).is_file());
+        match missing {
+            Some(file) => Err(RunError::NotARun { path: path.to_path_buf(), file }),
+            None => Ok(RunFolder { path: path.to_path_buf() }),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where the full training of a network keeps its state.
+    pub fn checkpoint(&self, genotype: &str) -> PathBuf {
+        self.path.join("checkpoints").join(format!("{genotype}.safetensors"))
+    }
+
+    /// Writes what decides the run; `config.yaml` comes last, so that a folder that has it has everything.
+    pub fn write_decisions(
+        &self,
+        config: &RunConfig,
+        target: &Target,
+        latency: Option<&LatencyModel>,
+    ) -> Result<(), RunError> {
+        if let Some(latency) = latency {
+            let json = serde_json::to_string_pretty(latency).expect("a latency model is plain data");
+            write_whole(&self.file("latency.json"), json.as_bytes())?;
+        }
+        write_whole(&self.file("target.yaml"), target.to_yaml().as_bytes())?;
+        let yaml = serde_saphyr::to_string(config).expect("a configuration is plain data");
+        write_whole(&self.file("config.yaml"), yaml.as_bytes())
+    }
+
+    /// Reads what decides the run.
+    pub fn read_decisions(&self) -> Result<(RunConfig, Target, Option<LatencyModel>), RunError> {
+        let path = self.file("config.yaml");
+        let content = |reason: String| RunError::Content { path: path.clone(), reason };
+        let text = read(&path)?;
+        let version = text.lines().find_map(|line| line.strip_prefix("schema_version:"));
+        if version.map(str::trim) != Some(&SCHEMA_VERSION.to_string()) {
+            let found = version.map_or("none", str::trim);
+            return Err(content(format!("schema version {found}, this netwright reads {SCHEMA_VERSION}")));
+        }
+        let config: RunConfig = serde_saphyr::from_str(&text).map_err(|e| content(e.to_string()))?;
+        MacroSpace::new(config.space.clone())?;
+        let target_path = self.file("target.yaml");
+        let target = Target::parse(&read(&target_path)?, &target_path.display().to_string())?;
+        let latency_path = self.file("latency.json");
+        let latency = match latency_path.exists() {
+            true => Some(
+                serde_json::from_str(&read(&latency_path)?)
+                    .map_err(|e| RunError::Content { path: latency_path.clone(), reason: e.to_string() })?,
+            ),
+            false => None,
+        };
+        Ok((config, target, latency))
+    }
+}
+
+fn read(path: &Path) -> Result<String, RunError> {
+    fs::read_to_string(path).map_err(|e| RunError::File { path: path.to_path_buf(), reason: e.to_string() })
+}
+
+/// Writes a file beside its final name and renames it: there is the whole file or none.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), RunError> {
+    let partial = path.with_extension("partial");
+    let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, path));
+    written.map_err(|e| {
+        // The half-written file is of no use; if it cannot be removed either, its name says what it is.
+        let _ = fs::remove_file(&partial);
+        RunError::File { path: path.to_path_buf(), reason: e.to_string() }
+    })
+}

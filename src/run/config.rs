@@ -1,0 +1,81 @@
+//! What decides a run: counts and seed, never clocks. It is written once, before anything is trained.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::MacroConfig;
+use crate::train::TrainConfig;
+
+/// Version of the files in a run folder.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that a run depends on, beside target and latency model, which have files of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of this file.
+    pub schema_version: u32,
+    /// Version of netwright that wrote it.
+    pub netwright: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How networks are proposed.
+    pub strategy: StrategyName,
+    /// Networks trained cheaply.
+    pub trials: usize,
+    /// Of these, at random before the first prediction.
+    pub initial: usize,
+    /// Proposals after each fit of the predictor.
+    pub per_round: usize,
+    /// Best networks trained in full.
+    pub finalists: usize,
+    /// Networks from the middle and the end of the ranking that are trained in full too, to see how cheap training ranks.
+    pub references: usize,
+    /// Training of candidates.
+    pub cheap: Fidelity,
+    /// Training of finalists.
+    pub full: Fidelity,
+    /// The data.
+    pub data: DataConfig,
+    /// The search space, as deployed.
+    pub space: MacroConfig,
+}
+
+/// How proposals are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyName {
+    /// Evolution over a predictor's predictions.
+    Guided,
+    /// Random search.
+    Random,
+}
+
+/// How thoroughly a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fidelity {
+    /// Multiplies the channels of the deployed network.
+    pub width: f64,
+    /// Training images, taken with the classes' shares.
+    pub images: usize,
+    /// The training.
+    pub train: TrainConfig,
+}
+
+/// Where the images come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A folder of images or IDX files; the built-in set if absent.
+    pub path: Option<PathBuf>,
+    /// Seed of the built-in images or of the split.
+    pub seed: u64,
+    /// Side to which images of a folder are resized.
+    pub side: Option<usize>,
+    /// Built-in images for training, validation and test.
+    pub built_in: [usize; 3],
+    /// Digest of all images and labels.
+    pub digest: String,
+}

@@ -1,0 +1,97 @@
+//! What ends a run without a result.
+
+use std::path::PathBuf;
+
+use crate::data::DataError;
+use crate::measure::MeasureError;
+use crate::onnx::OnnxError;
+use crate::predictor::PredictorError;
+use crate::search::SearchError;
+use crate::space::SpaceError;
+use crate::target::TargetError;
+use crate::train::TrainError;
+
+/// What ends a run without a result. Nothing observed is lost: `resume` goes on from the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folder of a new run holds something.
+    #[error("`{}` exists already\nhint: `netwright resume {}` goes on with it, `--overwrite` starts anew, `--out` names another folder", .0.display(), .0.display())]
+    Exists(PathBuf),
+    /// The folder holds no run.
+    #[error("`{}` is not the folder of a run: it has no `{file}`\nhint: `netwright compile --out {}` starts one", path.display(), path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        file: &'static str,
+    },
+    /// A file that cannot be read or written.
+    #[error("`{}`: {reason}{}", path.display(), hint(reason))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A file of the run folder with content that this version does not understand.
+    #[error("`{}`: {reason}\nhint: the file was changed, or belongs to another version of netwright", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The data are not those that the run began with.
+    #[error("the data set has changed since the run began\nhint: restore it, or start a new run")]
+    DataChanged,
+    /// No training succeeded.
+    #[error(
+        "none of {trials} trainings succeeded; the last one: {reason}\nhint: lower the learning rate or look at the data"
+    )]
+    NothingTrained {
+        /// How many there were.
+        trials: usize,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// Counts that make no run.
+    #[error("{0}")]
+    Config(String),
+    /// A network that a table does not hold.
+    #[error("the table has no network `{0}`")]
+    NotInTable(String),
+    /// The target.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The space.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// The strategy.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A predictor.
+    #[error(transparent)]
+    Predictor(#[from] PredictorError),
+    /// A training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Reading, writing or running ONNX.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// A measurement.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+}
+
+/// What helps against a failed write.
+fn hint(reason: &str) -> &'static str {
+    let full = ["No space left", "File too large", "quota"].iter().any(|text| reason.contains(text));
+    if full {
+        "\nhint: free some space, then `netwright resume`; what was observed so far is in the journal"
+    } else {
+        ""
+    }
+}

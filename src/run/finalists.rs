@@ -1,0 +1,216 @@
+//! From the ranking of a search to one network: the best are trained in full, exported and measured; the winner is the
+//! most accurate on validation images that keeps every limit by measurement, and only it sees the test images.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Journal, Prepared, Progress, RunConfig, RunError, RunFolder, TrialRecord, Watch};
+use crate::data::Images;
+use crate::graph::{Cost, Graph, Weights, deployable};
+use crate::measure::{BenchConfig, BenchReport, Stopwatch, bench};
+use crate::onnx::{Agreement, ModelInfo, Runnable, agreement, decode, encode};
+use crate::seed;
+use crate::target::{Latency, Provenance, Target, Verdict};
+use crate::train::{self, TrainError};
+use crate::units::Millis;
+
+/// A network that was trained in full, exported and measured.
+#[derive(Debug, Clone)]
+pub struct Finalist {
+    /// Its cheap training.
+    pub trial: TrialRecord,
+    /// Accuracy on the validation images after full training.
+    pub validation_accuracy: f64,
+    /// Cost of the exported file.
+    pub cost: Cost,
+    /// What was measured of the exported file.
+    pub bench: BenchReport,
+    /// Whether it keeps the limits, by measurement.
+    pub verdict: Verdict,
+}
+
+/// The winner on the test images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// Number of test images.
+    pub images: usize,
+    /// Share classified right by the trained network, whose answers are also the file's if `agreement` passes.
+    pub test_accuracy: f64,
+    /// The exported file through tract against the trained network.
+    pub agreement: Agreement,
+}
+
+/// What has been observed of finalists so far, from the journal.
+pub(super) struct Finals<'a> {
+    pub config: &'a RunConfig,
+    pub target: &'a Target,
+    pub prepared: &'a Prepared,
+    pub folder: &'a RunFolder,
+    pub journal: &'a mut Journal,
+    pub past: &'a [Entry],
+}
+
+impl Finals<'_> {
+    /// Trains, exports and measures; finalists in the order of their full accuracy.
+    pub fn run(&mut self, ranked: &[TrialRecord], watch: Watch) -> Result<Vec<Finalist>, RunError> {
+        let chosen = choose(ranked, self.config.finalists, self.config.references);
+        let images = seed::stream(self.config.seed, "full images", 0);
+        let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
+        let mut finalists = Vec::new();
+        for (at, trial) in chosen.iter().enumerate() {
+            let Some((accuracy, weights)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
+            let model = self.export(trial, &weights)?;
+            let bench = self.measure(trial, &model)?;
+            let cost = Cost::of(&decode(&model)?.graph);
+            let verdict = self.target.verdict(&cost, Some(measured(&bench, self.target)));
+            finalists.push(Finalist { trial: trial.clone(), validation_accuracy: accuracy, cost, bench, verdict });
+        }
+        finalists.sort_by(|a, b| {
+            b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
+        });
+        Ok(finalists)
+    }
+
+    fn graph(&self, trial: &TrialRecord) -> Result<Graph, RunError> {
+        Ok(self.prepared.space.lower(&self.prepared.space.parse(&trial.genotype)?))
+    }
+
+    /// Accuracy on the validation images and weights; nothing if the training diverged.
+    fn train(
+        &mut self,
+        trial: &TrialRecord,
+        at: usize,
+        of: usize,
+        images: &Images,
+        watch: Watch,
+    ) -> Result<Option<(f64, Weights)>, RunError> {
+        let known = self.past.iter().find_map(|entry| match entry {
+            Entry::Full { genotype, validation_accuracy, .. } if *genotype == trial.genotype => {
+                Some(*validation_accuracy)
+            }
+            _ => None,
+        });
+        if known == Some(None) {
+            return Ok(None);
+        }
+        let graph = self.graph(trial)?;
+        let checkpoint = self.folder.checkpoint(&trial.genotype);
+        let seed = seed::derive(self.config.seed, "full", trial.index as u64);
+        let (config, epochs) = (&self.config.full.train, self.config.full.train.epochs);
+        let clock = Stopwatch::start();
+        let mut observe = |record: &train::EpochRecord| {
+            watch(Progress::Step("full training, epochs", at * epochs + record.epoch, of * epochs));
+        };
+        let trained = match train::train(&graph, images, config, seed, Some(&checkpoint), &mut observe) {
+            Ok(trained) => Ok(trained),
+            Err(diverged @ TrainError::Diverged { .. }) => Err(diverged.to_string()),
+            Err(other) => return Err(other.into()),
+        };
+        let accuracy = match (&trained, known) {
+            (_, Some(Some(accuracy))) => Some(accuracy),
+            (Ok(trained), _) => Some(train::accuracy(&graph, &trained.weights, &self.prepared.dataset.validation)),
+            (Err(_), _) => None,
+        };
+        if known.is_none() {
+            self.journal.append(&Entry::Full {
+                genotype: trial.genotype.clone(),
+                validation_accuracy: accuracy,
+                failure: trained.as_ref().err().cloned(),
+                seconds: clock.seconds(),
+            })?;
+        }
+        Ok(accuracy.zip(trained.ok().map(|t| t.weights)))
+    }
+
+    /// The network as an ONNX file.
+    fn export(&self, trial: &TrialRecord, weights: &Weights) -> Result<Vec<u8>, RunError> {
+        let dataset = &self.prepared.dataset;
+        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+        let notes = [
+            ("netwright", env!("CARGO_PKG_VERSION").to_string()),
+            ("space", "macro".to_string()),
+            ("genotype", trial.genotype.clone()),
+            ("target", self.target.name.clone()),
+            ("labels", dataset.classes.join("\n")),
+            ("input", "one image, channels first, values 0 to 1; normalisation is part of the network".to_string()),
+            ("mean", list(&self.prepared.space.config().mean)),
+            ("std", list(&self.prepared.space.config().std)),
+            ("data", dataset.name.clone()),
+            ("data_digest", dataset.digest.clone()),
+            ("seed", self.config.seed.to_string()),
+        ];
+        let metadata = notes.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        let deployed = deployable(&self.graph(trial)?);
+        let info = ModelInfo { name: format!("netwright {}", trial.genotype), metadata };
+        Ok(encode(&deployed.graph, &deployed.weights(weights), &info))
+    }
+
+    fn measure(&mut self, trial: &TrialRecord, model: &[u8]) -> Result<BenchReport, RunError> {
+        let known = self.past.iter().find_map(|entry| match entry {
+            Entry::Measured { genotype, bench } if *genotype == trial.genotype => Some(bench.clone()),
+            _ => None,
+        });
+        if let Some(bench) = known {
+            return Ok(bench);
+        }
+        let bench = bench(model, &BenchConfig::default())?;
+        self.journal.append(&Entry::Measured { genotype: trial.genotype.clone(), bench: bench.clone() })?;
+        Ok(bench)
+    }
+
+    /// The exported winner, and what the test images say of it.
+    pub fn test(&mut self, winner: &Finalist) -> Result<(Vec<u8>, Tested), RunError> {
+        let trial = &winner.trial;
+        let mut silent = |_: Progress| {};
+        let images = seed::stream(self.config.seed, "full images", 0);
+        let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
+        let trained = self.train(trial, 0, 1, &images, &mut silent)?;
+        let (accuracy, weights) = trained.expect("a finalist has been trained");
+        debug_assert_eq!(accuracy, winner.validation_accuracy);
+        let model = self.export(trial, &weights)?;
+        let known = self.past.iter().find_map(|entry| match entry {
+            Entry::Tested { genotype, tested } if *genotype == trial.genotype => Some(tested.clone()),
+            _ => None,
+        });
+        if let Some(tested) = known {
+            return Ok((model, tested));
+        }
+        let tested = test(&self.graph(trial)?, &weights, &model, &self.prepared.dataset.test)?;
+        self.journal.append(&Entry::Tested { genotype: trial.genotype.clone(), tested: tested.clone() })?;
+        Ok((model, tested))
+    }
+}
+
+/// Compares the file with the network on every test image, and counts what it gets right.
+fn test(graph: &Graph, weights: &Weights, model: &[u8], images: &Images) -> Result<Tested, RunError> {
+    let reference = train::logits(graph, weights, images);
+    let runnable = Runnable::load(model)?;
+    let pixels = |i: usize| -> Vec<f32> { images.pixels(i).iter().map(|byte| f32::from(*byte) / 255.0).collect() };
+    let agreement = agreement(&runnable, pixels, &reference)?;
+    let classes = graph.output_shape().elements();
+    let right = reference.chunks(classes).enumerate().filter(|(i, l)| train::top1(l) == images.label(*i)).count();
+    let test_accuracy = right as f64 / images.len().max(1) as f64;
+    Ok(Tested { images: images.len(), test_accuracy, agreement })
+}
+
+/// The latency that the target's limit speaks of.
+pub(super) fn measured(bench: &BenchReport, target: &Target) -> Latency {
+    let percentile = target.limits.latency.map_or(90, |l| l.percentile);
+    Latency { time: Millis(at(bench, percentile)), provenance: Provenance::Measured }
+}
+
+fn at(bench: &BenchReport, percentile: u8) -> f64 {
+    match percentile {
+        50 => bench.latency.p50_ms,
+        99 => bench.latency.p99_ms,
+        _ => bench.latency.p90_ms,
+    }
+}
+
+/// The best, and some from the rest of the ranking, evenly down to the last.
+fn choose(ranked: &[TrialRecord], finalists: usize, references: usize) -> Vec<TrialRecord> {
+    let finalists = finalists.min(ranked.len());
+    let rest = &ranked[finalists..];
+    let references = references.min(rest.len());
+    let spread = (1..=references).map(|i| rest[i * rest.len() / references - 1].clone());
+    ranked[..finalists].iter().cloned().chain(spread).collect()
+}

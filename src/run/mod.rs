@@ -1,0 +1,46 @@
+//! The loop from a target and data to a measured network: it asks a strategy, consults an oracle, tells the strategy and
+//! writes the journal. What is in the journal is never done again.
+
+mod artifacts;
+mod budget;
+mod card;
+mod compile;
+mod config;
+mod error;
+mod finalists;
+mod journal;
+mod oracle;
+mod prepare;
+mod search_loop;
+mod site;
+
+pub use artifacts::{RunFolder, write_whole};
+pub use budget::{Plan, Requested, plan};
+pub use card::{Card, LimitCheck};
+pub use compile::{Summary, compile};
+pub use config::{DataConfig, Fidelity, RunConfig, SCHEMA_VERSION, StrategyName};
+pub use error::RunError;
+pub use finalists::{Finalist, Tested};
+pub use journal::{Entry, Journal, TrialRecord};
+pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
+pub use prepare::Prepared;
+pub use search_loop::search;
+pub use site::SpaceSite;
+
+/// What a run tells whoever watches it.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A part of the work begins.
+    Stage(&'a str),
+    /// Something worth knowing.
+    Note(String),
+    /// Something that may spoil a result.
+    Warning(String),
+    /// A network was trained cheaply: its record, how many are done, how many there will be.
+    Trial(&'a TrialRecord, usize, usize),
+    /// Part of a stage is done: what, how much, of how much.
+    Step(&'a str, usize, usize),
+}
+
+/// Receives progress.
+pub type Watch<'a> = &'a mut dyn FnMut(Progress);

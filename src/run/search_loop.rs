@@ -1,0 +1,53 @@
+//! Ask, consult, tell, record: the loop of a search.
+
+use super::{Oracle, RunError, SpaceSite, TrialRecord};
+use crate::measure::Stopwatch;
+use crate::search::{Proposal, Strategy};
+use crate::space::MacroSpace;
+use crate::target::Target;
+
+/// Runs a search to `trials` trainings. Trials of `past` are told, not trained again; `record` receives each new one
+/// before the search goes on. All trials are returned.
+///
+/// # Errors
+/// If the past does not follow from the strategy, if nothing new is feasible, or if a record cannot be kept.
+pub fn search(
+    space: &MacroSpace,
+    target: &Target,
+    site: &mut SpaceSite,
+    strategy: &mut dyn Strategy,
+    oracle: &mut dyn Oracle,
+    trials: usize,
+    past: &[TrialRecord],
+    record: &mut dyn FnMut(&TrialRecord) -> Result<(), RunError>,
+) -> Result<Vec<TrialRecord>, RunError> {
+    let mut done: Vec<TrialRecord> = Vec::with_capacity(trials);
+    for trial in past.iter().take(trials) {
+        strategy.tell(&space.parse(&trial.genotype)?, trial.validation_accuracy);
+        done.push(trial.clone());
+    }
+    for index in done.len()..trials {
+        let Proposal { genotype, origin, predicted } = strategy.ask(site)?;
+        let (cost, latency) = (site.cost(&genotype), site.latency(&genotype));
+        let clock = Stopwatch::start();
+        let outcome = oracle.evaluate(&genotype, index)?;
+        let trial = TrialRecord {
+            index,
+            genotype: space.format(&genotype),
+            origin,
+            predicted_accuracy: predicted,
+            predicted_latency_ms: latency.map(|l| l.0),
+            macs: cost.macs,
+            params: cost.params,
+            peak_ram_bytes: cost.peak_ram(target.numbers).0,
+            weights_flash_bytes: cost.weights_flash(target.numbers).0,
+            validation_accuracy: outcome.as_ref().ok().copied(),
+            failure: outcome.err(),
+            seconds: clock.seconds(),
+        };
+        record(&trial)?;
+        strategy.tell(&genotype, trial.validation_accuracy);
+        done.push(trial);
+    }
+    Ok(done)
+}
