@@ -41,7 +41,7 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
         0 => Vec::new(),
         _ => profile(&model, PROFILE_RUNS).map_err(named)?,
     };
-    operators.sort_by(|a, b| b.median_us.total_cmp(&a.median_us));
+    operators.sort_by(|a, b| b.time_us.total_cmp(&a.time_us));
     match args.json {
         true => print_json(&json!({ "file": args.file, "bench": report, "operators": operators }))?,
         false => {
@@ -80,10 +80,10 @@ fn text(report: &BenchReport, operators: &[OperatorTime]) -> String {
         report.host.cores,
     );
     if !operators.is_empty() {
-        let row = |o: &OperatorTime| vec![o.name.clone(), o.op.clone(), ms(o.median_us / 1e3), percent(o.share)];
+        let row = |o: &OperatorTime| vec![o.name.clone(), o.op.clone(), ms(o.time_us / 1e3), percent(o.share)];
         text += &format!(
             "\n{}\n",
-            plain_table(&["operator", "kind", "median", "share"], operators.iter().map(row).collect())
+            plain_table(&["operator", "kind", "time", "share"], operators.iter().map(row).collect())
         );
     }
     text

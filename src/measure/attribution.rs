@@ -26,7 +26,7 @@ pub(super) fn by_node(graph: &Graph, times: &[OperatorTime]) -> Vec<f64> {
             node = fused_product(graph, node, &has_product).unwrap_or(node);
             has_product[node] = true;
         }
-        by_node[node] += time.median_us;
+        by_node[node] += time.time_us;
     }
     by_node
 }
@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use crate::graph::{Conv2d, GraphBuilder, Shape};
 
-    fn time(name: &str, op: &str, median_us: f64) -> OperatorTime {
-        OperatorTime { name: name.into(), op: op.into(), median_us, share: 0.0 }
+    fn time(name: &str, op: &str, time_us: f64) -> OperatorTime {
+        OperatorTime { name: name.into(), op: op.into(), time_us, share: 0.0 }
     }
 
     #[test]

@@ -104,3 +104,35 @@ pub(super) fn timed<T, E>(run: impl FnOnce() -> Result<T, E>) -> Result<Duration
     std::hint::black_box(run()?);
     Ok(start.elapsed())
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::graph::{Cost, Weights, deployable};
+    use crate::measure::macro_networks::networks;
+    use crate::onnx::{ModelInfo, encode};
+
+    #[test]
+    fn a_report_has_all_its_figures_and_survives_its_file() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+        let graph = deployable(&networks(1, &mut rng)[0]).graph;
+        let model = encode(&graph, &Weights::init(&graph, &mut rng), &ModelInfo::default());
+        let config = BenchConfig { warm_up: 1, min_runs: 20, min_seconds: 0.0, windows: 5 };
+        let report = bench(&model, &config).unwrap();
+        let cost = Cost::of(&graph);
+        assert_eq!((report.runs, report.macs), (20, cost.macs + cost.linear_macs));
+        let latency = report.latency;
+        assert!(0.0 < latency.min_ms && latency.min_ms <= latency.p50_ms && latency.p50_ms <= latency.p99_ms);
+        assert!(report.load_ms < report.cold_start_ms && report.noise.window_medians_ms.len() == 5);
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<BenchReport>(&text).unwrap(), report);
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_an_error() {
+        let error = bench(b"nothing", &BenchConfig::default()).unwrap_err().to_string();
+        assert!(error.starts_with("this is not an ONNX file, or it is damaged"), "{error}");
+    }
+}

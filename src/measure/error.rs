@@ -16,4 +16,9 @@ pub enum MeasureError {
         /// Networks given.
         found: usize,
     },
+    /// No network was left whose operators had all been timed.
+    #[error(
+        "no network could be predicted: each has operators that were not timed\nhint: profile more networks, or give networks that share operators"
+    )]
+    NothingPredicted,
 }

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::{MeasureError, noise_image};
+use super::{MeasureError, UNDISTURBED_PERCENTILE, noise_image};
 use crate::onnx::{OnnxError, Runnable, Session};
-use crate::stats::median;
+use crate::stats::percentile;
 
 /// Time of one operator of the optimised network.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -13,8 +13,8 @@ pub struct OperatorTime {
     pub name: String,
     /// What the runtime calls it.
     pub op: String,
-    /// Median time over all runs.
-    pub median_us: f64,
+    /// Time when nothing disturbs it: 20th percentile of all runs.
+    pub time_us: f64,
     /// Share of the sum of all operators, 0…1.
     pub share: f64,
 }
@@ -59,17 +59,18 @@ impl Recorder {
         Ok(())
     }
 
-    /// Medians and shares.
+    /// Undisturbed times and shares.
     pub(super) fn times(&self) -> Vec<OperatorTime> {
-        let medians: Vec<f64> = self.operators.iter().map(|(_, _, times)| median(times)).collect();
-        let total: f64 = medians.iter().sum();
-        let time = |((name, op, _), median_us): (&(String, String, Vec<f64>), &f64)| OperatorTime {
+        let undisturbed: Vec<f64> =
+            self.operators.iter().map(|(_, _, times)| percentile(times, UNDISTURBED_PERCENTILE)).collect();
+        let total: f64 = undisturbed.iter().sum();
+        let time = |((name, op, _), time_us): (&(String, String, Vec<f64>), &f64)| OperatorTime {
             name: name.clone(),
             op: op.clone(),
-            median_us: *median_us,
-            share: if total > 0.0 { median_us / total } else { 0.0 },
+            time_us: *time_us,
+            share: if total > 0.0 { time_us / total } else { 0.0 },
         };
-        self.operators.iter().zip(&medians).map(time).collect()
+        self.operators.iter().zip(&undisturbed).map(time).collect()
     }
 }
 

@@ -179,7 +179,7 @@ impl<'a> Encoder<'a> {
     /// A constant without dimensions, written once however often it is used.
     fn scalar(&mut self, name: &str, value: f32) -> String {
         let tensor = proto::floats_tensor(name, &[], &[value]);
-        match self.proto.initializer.iter().any(|t| *t == tensor) {
+        match self.proto.initializer.contains(&tensor) {
             true => name.to_string(),
             false => self.initializer(tensor),
         }

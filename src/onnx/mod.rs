@@ -5,15 +5,19 @@
 //! `logits` (1, classes). The bytes depend on graph, weights and metadata only.
 
 mod agreement;
+mod arithmetic;
 mod decode;
 mod encode;
 mod error;
 mod operators;
 mod proto;
+mod reshaping;
 mod runnable;
 mod tensors;
 mod window;
 
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 pub(crate) mod random_graph;
 #[cfg(test)]

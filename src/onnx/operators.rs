@@ -2,9 +2,11 @@
 
 use tract_onnx::pb::NodeProto;
 
+use super::arithmetic::{add, divide, gemm, mat_mul, multiply, subtract, sum, values};
 use super::decode::{Decoder, Rank, Value};
+use super::reshaping::{flatten, reshape, slice, squeeze, unsqueeze};
 use super::window::{Window, attribute, float, int, size};
-use crate::graph::{BATCH_NORM_EPSILON, Conv2d, Crop, Linear, Normalize, Op, Padding, Pool, Role};
+use crate::graph::{BATCH_NORM_EPSILON, Conv2d, Op, Padding, Pool, Role};
 
 /// Reads one node under the given name.
 pub(super) type Reader = fn(&mut Decoder, &NodeProto, &str) -> Result<Value, String>;
@@ -47,16 +49,16 @@ pub(super) fn supported() -> String {
 }
 
 /// Name of an input that must be there.
-fn input(node: &NodeProto, index: usize) -> Result<&str, String> {
+pub(super) fn input(node: &NodeProto, index: usize) -> Result<&str, String> {
     optional(node, index).ok_or_else(|| format!("input {index} is missing"))
 }
 
-fn optional(node: &NodeProto, index: usize) -> Option<&str> {
+pub(super) fn optional(node: &NodeProto, index: usize) -> Option<&str> {
     node.input.get(index).map(String::as_str).filter(|name| !name.is_empty())
 }
 
 /// The first input as a map.
-fn map(d: &Decoder, node: &NodeProto) -> Result<Value, String> {
+pub(super) fn map(d: &Decoder, node: &NodeProto) -> Result<Value, String> {
     let value = d.value(input(node, 0)?)?;
     match value.rank {
         Rank::Map => Ok(value),
@@ -65,7 +67,7 @@ fn map(d: &Decoder, node: &NodeProto) -> Result<Value, String> {
 }
 
 /// Adds an operator of one input that keeps the rank.
-fn unary(d: &mut Decoder, name: &str, op: Op, value: Value) -> Result<Value, String> {
+pub(super) fn unary(d: &mut Decoder, name: &str, op: Op, value: Value) -> Result<Value, String> {
     let node = d.push(name, op, &[value.node], Vec::new())?;
     Ok(Value { node, rank: value.rank })
 }
@@ -149,18 +151,6 @@ fn batch_norm(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, St
     Ok(Value { node, rank: Rank::Map })
 }
 
-fn sum(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let values = values(d, node)?;
-    match values.as_slice() {
-        [one] => Ok(*one),
-        [first, ..] => {
-            let nodes: Vec<usize> = values.iter().map(|v| v.node).collect();
-            Ok(Value { node: d.push(name, Op::Add, &nodes, Vec::new())?, rank: first.rank })
-        }
-        [] => Err("has no inputs".into()),
-    }
-}
-
 fn concat(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
     let values = values(d, node)?;
     let rank = values.first().ok_or("has no inputs")?.rank;
@@ -180,105 +170,11 @@ fn concat(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String
     }
 }
 
-/// All inputs as values of one rank.
-fn values(d: &Decoder, node: &NodeProto) -> Result<Vec<Value>, String> {
-    let values: Vec<Value> = node.input.iter().map(|name| d.value(name)).collect::<Result<_, _>>()?;
-    match values.windows(2).all(|pair| pair[0].rank == pair[1].rank) {
-        true => Ok(values),
-        false => Err("takes inputs that are all maps or all vectors".into()),
-    }
-}
-
-fn dimensions(rank: Rank) -> i64 {
+pub(super) fn dimensions(rank: Rank) -> i64 {
     match rank {
         Rank::Vector => 2,
         Rank::Map => 4,
     }
-}
-
-/// A constant operand as one number for each channel.
-fn per_channel(d: &Decoder, constant: &str, value: Value) -> Result<Vec<f32>, String> {
-    let channels = d.shape(value).channels;
-    let constant = d.constant(constant)?;
-    let values = constant.floats()?;
-    let flattened = value.rank == Rank::Vector && !d.shape(value).is_vector();
-    match (value.rank, constant.dims.as_slice()) {
-        (rank, dims) if values.len() == 1 && dims.len() as i64 <= dimensions(rank) => Ok(vec![values[0]; channels]),
-        (Rank::Map, [c, 1, 1] | [1, c, 1, 1]) if *c == channels => Ok(values.to_vec()),
-        (Rank::Vector, [c] | [1, c]) if *c == channels && !flattened => Ok(values.to_vec()),
-        (_, dims) => {
-            Err(format!("a constant of dimensions {dims:?} is not one number for each of {channels} channels"))
-        }
-    }
-}
-
-/// The computed and the constant operand, in either order.
-fn operands<'a>(d: &Decoder, node: &'a NodeProto) -> Result<(Value, &'a str), String> {
-    let (a, b) = (input(node, 0)?, input(node, 1)?);
-    match d.is_constant(a) {
-        true => Ok((d.value(b)?, a)),
-        false => Ok((d.value(a)?, b)),
-    }
-}
-
-fn add(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let (a, b) = (input(node, 0)?, input(node, 1)?);
-    if !d.is_constant(a) && !d.is_constant(b) {
-        return sum(d, node, name);
-    }
-    let (value, constant) = operands(d, node)?;
-    let bias = per_channel(d, constant, value)?;
-    let draft = d.draft(value);
-    let op = match &draft.op {
-        Op::Linear(linear) if !linear.bias => Op::Linear(Linear { bias: true, ..*linear }),
-        Op::Conv2d(conv) if !conv.bias => Op::Conv2d(Conv2d { bias: true, ..*conv }),
-        _ => return affine(d, name, value, bias.iter().map(|b| -b).collect(), vec![1.0; bias.len()]),
-    };
-    let (inputs, mut params) = (draft.inputs.clone(), draft.params.clone());
-    params.push((Role::Bias, bias));
-    Ok(Value { node: d.push(name, op, &inputs, params)?, rank: value.rank })
-}
-
-fn subtract(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let value = d.value(input(node, 0)?)?;
-    let mean = per_channel(d, input(node, 1)?, value)?;
-    let ones = vec![1.0; mean.len()];
-    affine(d, name, value, mean, ones)
-}
-
-fn divide(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let value = d.value(input(node, 0)?)?;
-    let std = per_channel(d, input(node, 1)?, value)?;
-    scale(d, name, value, std)
-}
-
-fn multiply(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let (value, constant) = operands(d, node)?;
-    let factors = per_channel(d, constant, value)?;
-    scale(d, name, value, factors.iter().map(|f| 1.0 / f).collect())
-}
-
-/// `value / std`; a subtraction before it becomes part of the same normalisation.
-fn scale(d: &mut Decoder, name: &str, value: Value, std: Vec<f32>) -> Result<Value, String> {
-    let draft = d.draft(value);
-    match &draft.op {
-        Op::Normalize(n) if n.std.iter().all(|s| *s == 1.0) => {
-            let (source, mean) = (draft.inputs[0], n.mean.clone());
-            affine(d, name, Value { node: source, rank: value.rank }, mean, std)
-        }
-        _ => {
-            let zeros = vec![0.0; std.len()];
-            affine(d, name, value, zeros, std)
-        }
-    }
-}
-
-/// `(value - mean) / std`.
-fn affine(d: &mut Decoder, name: &str, value: Value, mean: Vec<f32>, std: Vec<f32>) -> Result<Value, String> {
-    if let Some(wrong) = std.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
-        return Err(format!("divides by {wrong}, only finite numbers above zero are supported"));
-    }
-    unary(d, name, Op::Normalize(Normalize { mean, std }), value)
 }
 
 fn max_pool(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
@@ -313,7 +209,7 @@ fn global_mean(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, S
 }
 
 /// The integers of an input or, in older files, of an attribute.
-fn integers(d: &Decoder, node: &NodeProto, index: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+pub(super) fn integers(d: &Decoder, node: &NodeProto, index: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
     match optional(node, index) {
         Some(constant) => Ok(Some(d.constant(constant)?.ints()?.to_vec())),
         None => Ok(attribute(node, name).map(|a| a.ints.clone())),
@@ -321,7 +217,7 @@ fn integers(d: &Decoder, node: &NodeProto, index: usize, name: &str) -> Result<O
 }
 
 /// Whether axes are rows and columns, in either order.
-fn are_spatial(axes: Option<&[i64]>) -> bool {
+pub(super) fn are_spatial(axes: Option<&[i64]>) -> bool {
     let Some(axes) = axes else { return false };
     let mut axes: Vec<i64> = axes.iter().map(|a| if *a < 0 { a.saturating_add(4) } else { *a }).collect();
     axes.sort_unstable();
@@ -337,140 +233,4 @@ fn reduce_mean(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, S
     let mean = unary(d, name, Op::GlobalMean, x)?;
     let rank = if int(node, "keepdims", 1) == 0 { Rank::Vector } else { Rank::Map };
     Ok(Value { rank, ..mean })
-}
-
-fn flatten(d: &mut Decoder, node: &NodeProto, _: &str) -> Result<Value, String> {
-    let value = d.value(input(node, 0)?)?;
-    let axis = int(node, "axis", 1);
-    match axis == 1 || axis == 1 - dimensions(value.rank) {
-        true => Ok(Value { rank: Rank::Vector, ..value }),
-        false => Err(format!("flattens from axis {axis}, only axis 1 is supported")),
-    }
-}
-
-fn squeeze(d: &mut Decoder, node: &NodeProto, _: &str) -> Result<Value, String> {
-    let value = map(d, node)?;
-    let axes = integers(d, node, 1, "axes")?;
-    match are_spatial(axes.as_deref()) && d.shape(value).is_vector() {
-        true => Ok(Value { rank: Rank::Vector, ..value }),
-        false => Err("only axes 2 and 3 of a map of one pixel can go".into()),
-    }
-}
-
-fn unsqueeze(d: &mut Decoder, node: &NodeProto, _: &str) -> Result<Value, String> {
-    let value = d.value(input(node, 0)?)?;
-    let axes = integers(d, node, 1, "axes")?;
-    match are_spatial(axes.as_deref()) && value.rank == Rank::Vector && d.shape(value).is_vector() {
-        true => Ok(Value { rank: Rank::Map, ..value }),
-        false => Err("only axes 2 and 3 can be added, to a vector".into()),
-    }
-}
-
-fn reshape(d: &mut Decoder, node: &NodeProto, _: &str) -> Result<Value, String> {
-    let value = d.value(input(node, 0)?)?;
-    let target = d.constant(input(node, 1)?)?.ints()?;
-    let shape = d.shape(value);
-    let is = |dim: i64, wanted: usize| dim == wanted as i64;
-    match *target {
-        [1 | 0, features] if features == -1 || is(features, shape.elements()) => {
-            Ok(Value { rank: Rank::Vector, ..value })
-        }
-        [-1, features] if is(features, shape.elements()) => Ok(Value { rank: Rank::Vector, ..value }),
-        [-1..=1, c, h, w] if is(c, shape.channels) && is(h, shape.height) && is(w, shape.width) => {
-            Ok(Value { rank: Rank::Map, ..value })
-        }
-        _ => Err(format!("reshapes {shape} to {target:?}, only flattening to (1, {}) is supported", shape.elements())),
-    }
-}
-
-fn slice(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let x = map(d, node)?;
-    let shape = d.shape(x);
-    let missing = |what| format!("`{what}` are missing");
-    let starts = integers(d, node, 1, "starts")?.ok_or_else(|| missing("starts"))?;
-    let ends = integers(d, node, 2, "ends")?.ok_or_else(|| missing("ends"))?;
-    let axes = integers(d, node, 3, "axes")?.unwrap_or((0..starts.len() as i64).collect());
-    let steps = integers(d, node, 4, "steps")?.unwrap_or(vec![1; starts.len()]);
-    if [ends.len(), axes.len(), steps.len()].iter().any(|n| *n != starts.len()) || steps.iter().any(|s| *s != 1) {
-        return Err("takes one start, end and axis each and a step of 1".into());
-    }
-    let dims = [1, shape.channels, shape.height, shape.width];
-    let mut left_out = [0; 4];
-    for ((start, end), axis) in starts.iter().zip(&ends).zip(&axes) {
-        let axis = usize::try_from(if *axis < 0 { axis.saturating_add(4) } else { *axis }).unwrap_or(usize::MAX);
-        let size = *dims.get(axis).ok_or("has an axis that is not there")? as i64;
-        let start = if *start < 0 { start.saturating_add(size) } else { *start };
-        if !(0..size).contains(&start) || *end < size {
-            return Err("only leaving out the first rows or columns is supported".into());
-        }
-        left_out[axis] = start as usize;
-    }
-    match left_out {
-        [0, 0, 0, 0] => Ok(x),
-        [0, 0, top, left] => unary(d, name, Op::Crop(Crop { top, left }), x),
-        _ => Err("only leaving out the first rows or columns is supported".into()),
-    }
-}
-
-fn gemm(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let x = d.value(input(node, 0)?)?;
-    if int(node, "transA", 0) != 0 || float(node, "alpha", 1.0) != 1.0 || float(node, "beta", 1.0) != 1.0 {
-        return Err("only `transA` 0 and `alpha`, `beta` 1 are supported".into());
-    }
-    let bias = optional(node, 2);
-    linear(d, name, x, input(node, 1)?, int(node, "transB", 0) != 0, bias)
-}
-
-fn mat_mul(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
-    let x = d.value(input(node, 0)?)?;
-    linear(d, name, x, input(node, 1)?, false, None)
-}
-
-/// `x · matrix + bias`, the matrix (out, in) if transposed, else (in, out). On a flattened square map it is a
-/// convolution whose kernel covers the whole map.
-fn linear(
-    d: &mut Decoder,
-    name: &str,
-    x: Value,
-    matrix: &str,
-    transposed: bool,
-    bias: Option<&str>,
-) -> Result<Value, String> {
-    if x.rank != Rank::Vector {
-        return Err("takes a vector (1, features), got a map".into());
-    }
-    let constant = d.constant(matrix)?;
-    let [rows, columns] = constant.dims[..] else {
-        return Err(format!("its matrix has dimensions {:?}, expected two", constant.dims));
-    };
-    let (out, features) = if transposed { (rows, columns) } else { (columns, rows) };
-    let shape = d.shape(x);
-    if features != shape.elements() {
-        return Err(format!("its matrix takes {features} features, got {}", shape.elements()));
-    }
-    let matrix = constant.floats()?;
-    let weight = match transposed {
-        true => matrix.to_vec(),
-        false => (0..out).flat_map(|o| (0..features).map(move |i| matrix[i * out + o])).collect(),
-    };
-    let mut params = vec![(Role::Weight, weight)];
-    if let Some(bias) = bias {
-        params.push((Role::Bias, broadcast(d.constant(bias)?.floats()?, out)));
-    }
-    let bias = params.len() == 2;
-    let op = match shape.is_vector() {
-        true => Op::Linear(Linear { out, bias }),
-        false if shape.height == shape.width => {
-            Op::Conv2d(Conv2d { bias, padding: Padding::default(), ..Conv2d::dense(out, shape.height) })
-        }
-        false => return Err(format!("multiplies a flattened map of {shape}, only square maps are supported")),
-    };
-    Ok(Value { node: d.push(name, op, &[x.node], params)?, rank: Rank::Vector })
-}
-
-fn broadcast(bias: &[f32], out: usize) -> Vec<f32> {
-    match bias {
-        [one] if out <= 1 << 20 => vec![*one; out],
-        _ => bias.to_vec(),
-    }
 }

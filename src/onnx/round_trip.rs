@@ -89,17 +89,46 @@ fn sums_of_many_and_batch_normalisation_survive_with_their_values() {
     }
 }
 
+/// A file small enough to damage in many places.
+fn small_file() -> Vec<u8> {
+    let files = (0..20).map(|seed| {
+        let (graph, weights, _) = sample(seed);
+        encode(&graph, &weights, &info())
+    });
+    files.min_by_key(Vec::len).unwrap()
+}
+
 #[test]
-fn a_damaged_file_is_an_error_and_never_a_panic() {
-    let (graph, weights, _) = sample(1);
-    let bytes = encode(&graph, &weights, &info());
+fn a_file_cut_short_is_an_error() {
+    let bytes = small_file();
     for end in (0..bytes.len()).step_by(97) {
         assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
+        assert!(Runnable::load(&bytes[..end]).is_err(), "cut at {end}");
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    for at in (0..bytes.len()).step_by(bytes.len() / 1000) {
+}
+
+/// A bit changed at every `step`th place of the first part of a file, where the nodes stand, and of the whole file.
+fn damaged(seed: u64, step: usize) -> impl Iterator<Item = Vec<u8>> {
+    let bytes = small_file();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let places = (0..bytes.len().min(4000)).step_by(step).chain((0..bytes.len()).step_by(200 * step));
+    places.map(move |at| {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1u8 << rng.random_range(0..8);
-        let _ = decode(&damaged);
+        damaged
+    })
+}
+
+#[test]
+fn a_damaged_byte_is_never_a_panic() {
+    damaged(2, 3).for_each(|bytes| drop(decode(&bytes)));
+}
+
+#[test]
+fn a_damaged_byte_never_brings_the_runtime_down() {
+    for bytes in damaged(3, 29) {
+        if let Ok(runnable) = Runnable::load(&bytes) {
+            let _ = runnable.run(&vec![0.5; runnable.input_shape().elements()]);
+        }
     }
 }

@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let samples = random_samples(40, 3);
+        let targets = made_up_accuracies(&samples);
+        let fitted = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fit(Kind::Gnn, &samples, &targets, 1).unwrap())
+        };
+        assert_eq!(fitted(1), fitted(3));
+    }
+
+    #[test]
     fn kinds_go_to_text_and_back() {
         for kind in Kind::ALL {
             assert_eq!(kind.to_string().parse::<Kind>().unwrap(), kind);

@@ -24,7 +24,7 @@ pub struct LatencyModel {
     pub offset_ms: f64,
     /// Time of a whole network over the sum of its operators.
     pub scale: f64,
-    /// Median time of each operator, by [`signature`]: with the operator it follows and, averaged, without.
+    /// Time of each operator when nothing disturbs it, by [`signature`]: with the operator it follows and, averaged, without.
     pub operators_ms: BTreeMap<String, f64>,
     /// Networks timed as a whole.
     pub networks_measured: usize,
@@ -91,4 +91,58 @@ pub fn signature(graph: &Graph, node: NodeId) -> String {
     let inputs: Vec<String> = graph.input_shapes(node).iter().map(ToString::to_string).collect();
     let node = graph.node(node);
     format!("{} [{}] → {}", node.op.describe(), inputs.join(", "), node.shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Conv2d, GraphBuilder, Shape};
+
+    fn graph(kernel: usize) -> Graph {
+        let mut b = GraphBuilder::new(Shape::new(3, 8, 8)).unwrap();
+        let conv = b.push("conv", Op::Conv2d(Conv2d::dense(4, kernel)), &[0]).unwrap();
+        b.push("relu", Op::Relu, &[conv]).unwrap();
+        b.finish().unwrap()
+    }
+
+    fn model() -> LatencyModel {
+        let operators = [
+            ("conv2d 3×3 [3×8×8] → 4×8×8", 2.0),
+            ("relu [4×8×8] → 4×8×8", 0.5),
+            ("relu [4×8×8] → 4×8×8 after conv2d 3×3", 0.25),
+        ];
+        LatencyModel {
+            schema_version: LatencyModel::SCHEMA_VERSION,
+            runtime: "tract".into(),
+            host: "test".into(),
+            threads: 1,
+            offset_ms: 1.0,
+            scale: 2.0,
+            operators_ms: operators.map(|(key, ms)| (key.to_string(), ms)).into(),
+            networks_measured: 0,
+            median_relative_error: 0.0,
+            spearman: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_prediction_is_the_scaled_sum_of_operators_where_they_stand() {
+        assert_eq!(model().predict(&graph(3)), Some(Millis(5.5)));
+        let mut elsewhere = model();
+        elsewhere.operators_ms.remove("relu [4×8×8] → 4×8×8 after conv2d 3×3");
+        assert_eq!(elsewhere.predict(&graph(3)), Some(Millis(6.0)));
+    }
+
+    #[test]
+    fn an_operator_that_was_never_timed_is_named() {
+        assert_eq!(model().predict(&graph(5)), None);
+        assert_eq!(model().unknown(&graph(5)).unwrap(), "conv2d 5×5 [3×8×8] → 4×8×8");
+        assert_eq!(model().unknown(&graph(3)), None);
+    }
+
+    #[test]
+    fn a_model_survives_its_file() {
+        let text = serde_json::to_string(&model()).unwrap();
+        assert_eq!(serde_json::from_str::<LatencyModel>(&text).unwrap(), model());
+    }
 }

@@ -3,7 +3,11 @@
 //! Sixteen classes at 32×32 in colour, with turns, sizes, light, belt textures, fragments of other parts, occlusion, blur
 //! and noise. Some pairs differ in fine detail only (a bolt's thread, a bearing's balls, the number of teeth, slot or
 //! cross), others only in how equal pieces are arranged (brackets U and Z), so that kernel sizes, depth and resolution
-//! matter. Only operations that round the same everywhere are used (no sine, no power): a seed gives the same bytes on
+//! matter: of three plain networks trained for 6 to 8 epochs on 8000 images, one with a receptive field of 45 pixels gets
+//! 83 % (9.7 M multiply-accumulates), one that halves the resolution at once 73 % (4.8 M), one that sees 9 pixels 48 %
+//! (5.5 M) and brackets U and Z at chance.
+//!
+//! Only operations that round the same everywhere are used (no sine, no power): a seed gives the same bytes on
 //! every machine and on any number of threads.
 
 mod outline;

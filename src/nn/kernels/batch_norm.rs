@@ -1,7 +1,7 @@
 //! Batch normalisation as the four passes that touch the maps. The executor combines the sums of images into batch
 //! statistics between the passes.
 
-use super::elementwise::{fold, halve, scale_shift, sum};
+use super::elementwise::scale_shift;
 use super::isa::on_each_isa;
 use super::simd::Simd;
 
@@ -18,8 +18,52 @@ on_each_isa! {
 fn image_moments_body<S: Simd>(channels: usize, plane: usize, n: usize, x: &[f32], moments: &mut [(f32, f32)]) {
     assert!(x.len() == n * channels * plane && moments.len() == n * channels);
     for (x, moments) in x.chunks_exact(plane).zip(moments) {
-        let mean = sum(x) / plane as f32;
-        *moments = (mean, fold(x, |x| (x - mean) * (x - mean)));
+        let mean = total::<S>(x) / plane as f32;
+        *moments = (mean, deviations::<S>(x, mean));
+    }
+}
+
+#[inline(always)]
+fn total<S: Simd>(x: &[f32]) -> f32 {
+    let (pairs, tail) = pairs::<S>(x);
+    // SAFETY: only called from bodies that `on_each_isa!` compiles; a pair is two vectors long.
+    unsafe {
+        let (mut even, mut odd) = (S::splat(0.0), S::splat(0.0));
+        for pair in pairs {
+            even = S::add(even, S::load(pair.as_ptr()));
+            odd = S::add(odd, S::load(pair.as_ptr().add(S::LANES)));
+        }
+        for (at, count) in pieces::<S>(tail) {
+            even = S::add(even, S::load_part(tail.as_ptr().add(at), count));
+        }
+        S::sum(S::add(even, odd))
+    }
+}
+
+/// Sum of squared distances from `mean`.
+#[inline(always)]
+fn deviations<S: Simd>(x: &[f32], mean: f32) -> f32 {
+    let (pairs, tail) = pairs::<S>(x);
+    // SAFETY: only called from bodies that `on_each_isa!` compiles; a pair is two vectors long.
+    unsafe {
+        let (shift, mut even, mut odd) = (S::splat(-mean), S::splat(0.0), S::splat(0.0));
+        for pair in pairs {
+            let (a, b) = (S::load(pair.as_ptr()), S::load(pair.as_ptr().add(S::LANES)));
+            let (a, b) = (S::add(a, shift), S::add(b, shift));
+            even = S::mul_add(a, a, even);
+            odd = S::mul_add(b, b, odd);
+        }
+        let mut rest = 0.0;
+        for (at, count) in pieces::<S>(tail) {
+            if count == S::LANES {
+                let a = S::add(S::load(tail.as_ptr().add(at)), shift);
+                even = S::mul_add(a, a, even);
+            } else {
+                // Lanes beyond the map would count as values far from the mean.
+                rest = tail[at..].iter().fold(0.0, |sum, x| sum + (x - mean) * (x - mean));
+            }
+        }
+        S::sum(S::add(even, odd)) + rest
     }
 }
 
@@ -50,27 +94,48 @@ fn backward_sums_body<S: Simd>(
     assert!(x.len() == n * channels * plane && gy.len() == x.len() && sums.len() == n * channels);
     assert!(mean.len() == channels && inv_std.len() == channels);
     for (i, (x, gy)) in x.chunks_exact(plane).zip(gy.chunks_exact(plane)).enumerate() {
-        let (plain, products) = plane_sums(x, gy, mean[i % channels]);
+        let (plain, products) = gradient_sums::<S>(x, gy, mean[i % channels]);
         sums[i] = (plain, products * inv_std[i % channels]);
     }
 }
 
-/// Sums of `gy` and of `gy * (x - mean)` in one pass.
+/// Sums of `gy` and of `gy * (x - mean)` over a map in one pass.
 #[inline(always)]
-fn plane_sums(x: &[f32], gy: &[f32], mean: f32) -> (f32, f32) {
-    let (mut plain, mut products) = ([0.0; 32], [0.0; 32]);
-    let ((x, x_tail), (gy, gy_tail)) = (x.as_chunks::<32>(), gy.as_chunks::<32>());
-    for (x, gy) in x.iter().zip(gy) {
-        for i in 0..32 {
-            plain[i] += gy[i];
-            products[i] += gy[i] * (x[i] - mean);
+fn gradient_sums<S: Simd>(x: &[f32], gy: &[f32], mean: f32) -> (f32, f32) {
+    let ((x_pairs, x_tail), (g_pairs, g_tail)) = (pairs::<S>(x), pairs::<S>(gy));
+    // SAFETY: only called from bodies that `on_each_isa!` compiles; a pair is two vectors long. Beyond the maps, the
+    // gradient's lanes are zero.
+    unsafe {
+        let (shift, zero) = (S::splat(-mean), S::splat(0.0));
+        let (mut plain, mut plain_odd, mut products, mut products_odd) = (zero, zero, zero, zero);
+        for (x, g) in x_pairs.zip(g_pairs) {
+            let (a, b) = (S::load(g.as_ptr()), S::load(g.as_ptr().add(S::LANES)));
+            plain = S::add(plain, a);
+            plain_odd = S::add(plain_odd, b);
+            products = S::mul_add(a, S::add(S::load(x.as_ptr()), shift), products);
+            products_odd = S::mul_add(b, S::add(S::load(x.as_ptr().add(S::LANES)), shift), products_odd);
         }
+        for (at, count) in pieces::<S>(g_tail) {
+            let g = S::load_part(g_tail.as_ptr().add(at), count);
+            plain = S::add(plain, g);
+            products = S::mul_add(g, S::add(S::load_part(x_tail.as_ptr().add(at), count), shift), products);
+        }
+        (S::sum(S::add(plain, plain_odd)), S::sum(S::add(products, products_odd)))
     }
-    for (i, (x, gy)) in x_tail.iter().zip(gy_tail).enumerate() {
-        plain[i] += gy;
-        products[i] += gy * (x - mean);
-    }
-    (halve(plain), halve(products))
+}
+
+/// A map as pairs of vectors, which keep two sums in flight, and what is left.
+#[inline(always)]
+fn pairs<S: Simd>(x: &[f32]) -> (std::slice::ChunksExact<'_, f32>, &[f32]) {
+    let pairs = x.chunks_exact(2 * S::LANES);
+    let tail = pairs.remainder();
+    (pairs, tail)
+}
+
+/// Starts and lengths of the vectors of a rest, of which the last may be short.
+fn pieces<S: Simd>(tail: &[f32]) -> impl Iterator<Item = (usize, usize)> {
+    let len = tail.len();
+    (0..len).step_by(S::LANES).map(move |at| (at, S::LANES.min(len - at)))
 }
 
 on_each_isa! {

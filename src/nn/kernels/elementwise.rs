@@ -179,30 +179,19 @@ fn zip(x: &[f32], gy: &[f32], accumulate: bool, gx: &mut [f32], f: impl Fn(f32, 
 /// widest vectors in flight.
 const SUM_LANES: usize = 32;
 
+/// Sum of a map in an order that vectorises: lanes first, then halves of the lanes.
 #[inline(always)]
-pub(super) fn sum(x: &[f32]) -> f32 {
-    fold(x, |x| x)
-}
-
-/// Sum of `f` over `x` in an order that vectorises: lanes first, then pairs of halves.
-#[inline(always)]
-pub(super) fn fold(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0.0; SUM_LANES];
     let (chunks, tail) = x.as_chunks::<SUM_LANES>();
     for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += f(*x);
+            *lane += x;
         }
     }
     for (lane, x) in lanes.iter_mut().zip(tail) {
-        *lane += f(*x);
+        *lane += x;
     }
-    halve(lanes)
-}
-
-/// Sum of all lanes by halving.
-#[inline(always)]
-pub(super) fn halve(mut lanes: [f32; SUM_LANES]) -> f32 {
     let mut half = SUM_LANES / 2;
     while half > 0 {
         for i in 0..half {

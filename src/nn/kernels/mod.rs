@@ -9,12 +9,15 @@
 #![allow(clippy::too_many_arguments)]
 
 pub mod batch_norm;
+mod bundle;
 pub mod dense;
 pub mod depthwise;
+mod destination;
 pub mod elementwise;
 pub mod isa;
 pub mod linear;
 mod matrix;
+mod plan;
 pub mod pointwise;
 pub mod pool;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Window;
-use super::depthwise::{Direction, Plan};
+use super::plan::{Direction, Plan};
 
 /// Reusable buffers, one `Scratch` per thread. They grow on demand and are never shrunk. What they hold between calls
 /// means nothing.
@@ -15,11 +15,13 @@ pub struct Scratch {
     pub(super) output: Buffer,
     /// Rearranged weights or their gradient.
     pub(super) weight: Buffer,
+    /// Results on their way to a gradient.
+    pub(super) flat: Buffer,
     plans: Vec<(Window, Direction, Arc<Plan>)>,
 }
 
 impl Scratch {
-    /// The plan of a depthwise convolution over small maps, made on first use. A network has few distinct windows.
+    /// The plan of a convolution or its transpose, made on first use. A network has few distinct windows.
     pub(super) fn plan(&mut self, w: &Window, direction: Direction) -> Arc<Plan> {
         if let Some((_, _, plan)) = self.plans.iter().find(|(v, d, _)| (v, d) == (w, &direction)) {
             return plan.clone();

@@ -4,118 +4,12 @@
 //! multiply-add of whole vectors: no lane is wasted on narrow rows, strides and dilations cost nothing, and rows outside
 //! the map are never visited. A vector may hold maps of two images; its weights come from a table that wraps around.
 
+use super::super::Scratch;
+use super::super::bundle::{gather, scatter, squares, unfloored};
+use super::super::destination::Destination;
 use super::super::isa::on_each_isa;
+use super::super::plan::{Line, Plan, Tap};
 use super::super::simd::Simd;
-use super::super::{Scratch, Window};
-use super::Destination;
-
-/// Which map is read and which is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    Forward,
-    Backward,
-}
-
-/// What to read for every output of a map; made once for a window and kept.
-pub struct Plan {
-    lines: Vec<Line>,
-    taps: Vec<Tap>,
-    /// Where each pixel of the map that is read lies in its padded bundle, in pixels.
-    pixels: Vec<usize>,
-    /// Pixels of the padded bundle.
-    padded: usize,
-    /// Pixels of the map that is written.
-    outputs: usize,
-}
-
-/// Outputs `first`, `first + step`, ... that share their taps.
-struct Line {
-    first: usize,
-    step: usize,
-    count: usize,
-    /// Distance of the inputs of neighbouring outputs.
-    input_step: usize,
-    taps: std::ops::Range<usize>,
-}
-
-/// One product: the input pixel in the padded bundle for the first output of the line, and the weight.
-#[derive(Clone, Copy)]
-struct Tap {
-    input: usize,
-    weight: usize,
-}
-
-/// A tap before padding is known: columns may be negative.
-struct Reach {
-    row: usize,
-    column: isize,
-    weight: usize,
-}
-
-impl Plan {
-    pub fn new(w: &Window, direction: Direction) -> Plan {
-        let (width, height, outputs, lines) = match direction {
-            Direction::Forward => (w.in_w, w.in_h, w.out_plane(), forward_lines(w)),
-            Direction::Backward => (w.out_w, w.out_h, w.in_plane(), backward_lines(w)),
-        };
-        let columns =
-            |line: &Line, reach: &Reach| (reach.column, reach.column + ((line.count - 1) * line.input_step) as isize);
-        let all = || lines.iter().flat_map(|(line, reaches)| reaches.iter().map(|r| columns(line, r)));
-        let left = all().map(|(first, _)| (-first).max(0) as usize).max().unwrap_or(0);
-        let right = all().map(|(_, last)| last + 1).max().unwrap_or(0).max(width as isize) as usize;
-        let pitch = left + right;
-        let mut plan = Plan {
-            lines: Vec::new(),
-            taps: Vec::new(),
-            pixels: (0..width * height).map(|i| i / width * pitch + left + i % width).collect(),
-            padded: pitch * height,
-            outputs,
-        };
-        for (line, reaches) in lines {
-            let start = plan.taps.len();
-            let input = |r: &Reach| r.row * pitch + (r.column + left as isize) as usize;
-            plan.taps.extend(reaches.iter().map(|r| Tap { input: input(r), weight: r.weight }));
-            plan.lines.push(Line { taps: start..plan.taps.len(), ..line });
-        }
-        plan
-    }
-}
-
-/// One line per output row; taps in the order of the kernel, without those that only see padding.
-fn forward_lines(w: &Window) -> Vec<(Line, Vec<Reach>)> {
-    let line = |oy: usize| {
-        let taps = (0..w.taps()).filter_map(|weight| {
-            let (ky, kx) = (weight / w.kernel, weight % w.kernel);
-            let column = (kx * w.dilation) as isize - w.left as isize;
-            (!w.columns_inside(kx).is_empty()).then_some(Reach { row: w.row(oy, ky)?, column, weight })
-        });
-        (Line { first: oy * w.out_w, step: 1, count: w.out_w, input_step: w.stride, taps: 0..0 }, taps.collect())
-    };
-    (0..w.out_h).map(line).collect()
-}
-
-/// One line per input row and column phase: with a stride, neighbouring inputs meet different taps, and those a stride
-/// apart meet the same.
-fn backward_lines(w: &Window) -> Vec<(Line, Vec<Reach>)> {
-    let phases = (0..w.in_h).flat_map(|iy| (0..w.stride.min(w.in_w)).map(move |phase| (iy, phase)));
-    let line = |(iy, phase): (usize, usize)| {
-        let count = (w.in_w - phase).div_ceil(w.stride);
-        let taps = (0..w.taps()).filter_map(|weight| {
-            let (ky, kx) = (weight / w.kernel, weight % w.kernel);
-            let row = (iy + w.top).checked_sub(ky * w.dilation)?;
-            let column = (phase + w.left) as isize - (kx * w.dilation) as isize;
-            if row % w.stride != 0 || row / w.stride >= w.out_h || column.rem_euclid(w.stride as isize) != 0 {
-                return None;
-            }
-            let column = column / w.stride as isize;
-            let seen = column + (count as isize) > 0 && column < w.out_w as isize;
-            seen.then_some(Reach { row: row / w.stride, column, weight })
-        });
-        let line = Line { first: iy * w.in_w + phase, step: w.stride, count, input_step: 1, taps: 0..0 };
-        (line, taps.collect())
-    };
-    phases.map(line).collect()
-}
 
 on_each_isa! {
     /// Values of all maps, or gradients by all inputs: follows `plan` over the maps of `x`.
@@ -382,65 +276,6 @@ impl Table {
             for (tap, gw) in gw.iter_mut().enumerate() {
                 *gw += table[tap * self.pitch + column];
             }
-        }
-    }
-}
-
-/// Starts of the squares of `lanes` that cover `0..len`; the last one overlaps its neighbour. None if `len` is shorter.
-fn squares(len: usize, lanes: usize) -> impl Iterator<Item = usize> {
-    let last = (len > lanes && !len.is_multiple_of(lanes)).then(|| len - lanes);
-    (0..len / lanes).map(move |i| i * lanes).chain(last)
-}
-
-#[inline(always)]
-fn unfloored<S: Simd>() -> S::V {
-    // SAFETY: only called from bodies that `on_each_isa!` compiles.
-    unsafe { S::splat(f32::NEG_INFINITY) }
-}
-
-/// Transposes `lanes` maps into a bundle whose pixel `p` lies at `place(p)`; lanes without a map become zero.
-#[inline(always)]
-fn gather<S: Simd>(x: &[f32], lanes: usize, relu: bool, place: impl Fn(usize) -> usize, bundle: &mut [f32]) {
-    let plane = x.len() / lanes;
-    if lanes == S::LANES && plane >= S::LANES {
-        // SAFETY: only called from bodies that `on_each_isa!` compiles.
-        let floor = if relu { unsafe { S::splat(0.0) } } else { unfloored::<S>() };
-        let to = bundle.as_mut_ptr();
-        // SAFETY: `LANES` maps of `plane` pixels each, of which `LANES` from `pixel` on; the bundle has `LANES` floats
-        // at every place.
-        for pixel in squares(plane, S::LANES) {
-            unsafe { S::transpose(x.as_ptr().add(pixel), plane, floor, |j| to.add(place(pixel + j) * S::LANES)) }
-        }
-        return;
-    }
-    for pixel in 0..plane {
-        let to = &mut bundle[place(pixel) * S::LANES..][..S::LANES];
-        for (lane, to) in to.iter_mut().enumerate() {
-            let x = if lane < lanes { x[lane * plane + pixel] } else { 0.0 };
-            *to = if relu && x <= 0.0 { 0.0 } else { x };
-        }
-    }
-}
-
-/// Transposes a bundle (pixel, lane) back into `lanes` maps.
-#[inline(always)]
-fn scatter<S: Simd>(bundle: &[f32], lanes: usize, y: &mut [f32]) {
-    let plane = y.len() / lanes;
-    if lanes == S::LANES && plane >= S::LANES {
-        let to = y.as_mut_ptr();
-        // SAFETY: the bundle has `LANES` pixels from `pixel` on, and so has every one of the `LANES` maps.
-        for pixel in squares(plane, S::LANES) {
-            unsafe {
-                S::transpose(bundle.as_ptr().add(pixel * S::LANES), S::LANES, unfloored::<S>(), |j| {
-                    to.add(j * plane + pixel)
-                })
-            }
-        }
-        return;
-    }
-    for (lane, y) in y.chunks_exact_mut(plane).enumerate() {
-        for (pixel, y) in y.iter_mut().enumerate() {
-            *y = bundle[pixel * S::LANES + lane];
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Convolution with one kernel per channel.
 
-mod destination;
 mod lanes;
 mod rows;
 
-pub(super) use lanes::{Direction, Plan};
-
+use super::destination::Destination;
+use super::plan::Direction;
 use super::{Scratch, Window};
-use destination::Destination;
 use rows::Frame;
 
 /// `y` (n, channels, out) = `weight` (channels, kernel, kernel) over `x` (n, channels, in), rectified first where

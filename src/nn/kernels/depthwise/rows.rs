@@ -4,10 +4,10 @@
 //! output rows is summed in registers, tap column by tap column, so that each piece of input is loaded once for all the
 //! rows that see it. A dilation only spreads the rows of a block.
 
+use super::super::destination::Destination;
 use super::super::isa::on_each_isa;
 use super::super::simd::Simd;
 use super::super::{Scratch, Window};
-use super::Destination;
 
 /// A map to read, and how it lies in its frame. Also describes the backward pass, which is a convolution of the output
 /// gradient with the kernel turned around.

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::super::simd::Simd;
+use super::simd::Simd;
 
 /// Receives values `v`: `to = v`, or `to += v` with `accumulate`, with `v = 0` where `relu_of` is not positive.
-pub struct Destination<'a> {
+pub(super) struct Destination<'a> {
     pub to: &'a mut [f32],
     pub relu_of: Option<&'a [f32]>,
     pub accumulate: bool,
