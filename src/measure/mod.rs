@@ -3,22 +3,25 @@
 
 mod attribution;
 mod bench;
+mod cache;
 mod calibrate;
-
 mod error;
 mod host;
 mod profile;
 mod samples;
+mod stopwatch;
 
 #[cfg(test)]
 mod macro_networks;
 
 pub use bench::{BenchConfig, BenchReport, bench};
+pub use cache::{calibrated, calibration_file, keep};
 pub use calibrate::{Calibration, CalibrationConfig, NetworkTime, calibrate};
 pub use error::MeasureError;
 pub use host::Host;
 pub use profile::{OperatorTime, profile};
 pub use samples::{Latency, Noise, Samples};
+pub use stopwatch::Stopwatch;
 
 /// The runtime whose times are measured.
 pub const RUNTIME: &str = "tract 0.23.9";
