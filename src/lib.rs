@@ -1,4 +1,53 @@
-//! netwright: neural networks made to measure for a device.
+//! netwright makes neural networks to measure for a device: from *this device, this data* to a trained network that
+//! provably fits.
+//!
+//! # What flows
+//!
+//! ```text
+//! targets/*.yaml ─ Target ──────────────────────┐ limits            verdict(Cost, Latency)
+//!                                               ▼                            │
+//!  space ── sample / mutate / cross ──▶ Genotype ── lower ──▶ Graph ── Cost ─┤   (Genotype ── Dag ──▶ predictor)
+//!                                                  │ │                       ▼
+//!                                                  │ └ train ──▶ Weights     Proposal ── trial ──▶ journal
+//!                                                  └── deployable ──▶ (Graph, Weights) ─ onnx::encode ─▶ bytes
+//!                                                                      agreement (tract ≙ trained) ─ bench ─▶ card
+//! ```
+//!
+//! # Floors
+//!
+//! A room may use only rooms of lower floors, never a neighbour on its own floor; a test reads the sources and enforces it.
+//!
+//! | floor | rooms |
+//! |--:|---|
+//! | 0 | [`units`], [`stats`], [`seed`] |
+//! | 1 | [`graph`], [`regress`] |
+//! | 2 | [`target`], [`space`], `data`, [`onnx`], `nn` |
+//! | 3 | `predictor`, `train`, [`measure`] |
+//! | 4 | `search` |
+//! | 5 | `run` |
+//! | 6 | `experiment`, [`report`] |
+//! | 7 | [`cli`] |
+//!
+//! The rooms without a link need the `train` feature (on by default); without it the crate is the small program that runs
+//! on a device: `inspect`, `bench`, `calibrate`, `doctor`.
+//!
+//! # Invariants
+//!
+//! - **One graph.** Cost, memory plan, trainer and exporter read the same [`graph::Graph`]; each matches every
+//!   [`graph::Op`] by name.
+//! - **Two pictures.** A `Graph` is what runs; a [`space::Dag`] is what a predictor sees. [`space`] makes both, nothing else
+//!   does.
+//! - **Measured, not promised.** A prediction only filters. What is called deployable has been exported, run through tract
+//!   and keeps every limit of its profile by measurement.
+//! - **Limits are hard.** A [`target::Verdict`] lists every broken limit with what was needed and what was found.
+//! - **Counts decide, not clocks.** A time budget becomes counts once; from then on the seed decides. Every random stream is
+//!   derived from seed, purpose and index ([`seed`]). On the CPU the bits of a result depend on seed and instruction set,
+//!   never on threads.
+//! - **Nothing observed is lost.** A trial is in the journal before the search goes on; a strategy's next question depends
+//!   only on its seed and on what it was told, so a resumed run ends as an unbroken one.
+//! - Rooms on floors 0 and 1 do no input or output. Time enters only through [`measure`]. Only [`cli`] prints.
+
+#![warn(missing_docs)]
 
 pub mod seed;
 pub mod stats;

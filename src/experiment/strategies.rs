@@ -73,7 +73,7 @@ pub fn compare_strategies<'o>(
             GuidedConfig { initial: (trials / 2).max(4), per_round: (trials / 6).max(2), predictor: Kind::Blend };
         let mut best = |strategy: &mut dyn Strategy| {
             let mut site = SpaceSite::new(space, target, None);
-            let found = search(space, target, &mut site, strategy, &mut remembering, trials, &[], &mut |_| Ok(()));
+            let found = search(&mut site, strategy, &mut remembering, trials, &[], &mut |_| Ok(()));
             let accuracies = found?.into_iter().filter_map(|t| t.validation_accuracy);
             Ok::<f64, RunError>(accuracies.fold(0.0, f64::max))
         };

@@ -2,6 +2,8 @@
 
 /// Why a predictor was not fitted.
 #[derive(Debug, thiserror::Error)]
+// The messages name the fields.
+#[allow(missing_docs)]
 pub enum PredictorError {
     /// One target belongs to each sample.
     #[error("{samples} samples have {targets} targets\nhint: give one accuracy per sample")]

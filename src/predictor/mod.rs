@@ -3,6 +3,18 @@
 //! candidates in a second.
 //!
 //! A prediction ranks and filters candidates; it is never reported as an accuracy. Everything follows from the seed.
+//!
+//! On the 300 trained architectures of the first seed, mean Kendall tau over 12 random splits on 100 others (for 250,
+//! over 10 splits on 50 others); 95 % intervals are about ±.03, `study` measures it:
+//!
+//! | fitted to | macs | ridge on the bits alone | ridge | mlp | gnn | blend |
+//! |--:|--:|--:|--:|--:|--:|--:|
+//! | 24 | .40 | .43 | .53 | .52 | .49 | .52 |
+//! | 50 | .40 | .58 | .61 | .60 | .59 | .61 |
+//! | 250 | .40 | .69 | .69 | .67 | .70 | .69 |
+//!
+//! The ridge regression leads with few samples and the graph network with many, neither by more than its interval; the
+//! blend is never far from the better one, and so it guides the search.
 
 mod colouring;
 mod dense;

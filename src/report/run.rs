@@ -73,7 +73,7 @@ pub fn run_markdown(summary: &Summary) -> String {
     };
     let trials = markdown_table(
         &["trial", "genotype", "origin", "predicted", "validation", "MACs", "peak RAM", "flash", "latency (expected)"],
-        summary.trials.iter().map(|t| trial_row(t)).collect(),
+        summary.trials.iter().map(trial_row).collect(),
     );
     let best_random = best(summary, crate::search::Origin::Random);
     let best_evolved = best(summary, crate::search::Origin::Evolved);

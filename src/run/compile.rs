@@ -127,7 +127,7 @@ fn search_networks(
         watch(Progress::Trial(trial, trial.index + 1, config.trials));
         Ok(())
     };
-    search(&prepared.space, target, &mut site, strategy.as_mut(), oracle.as_mut(), config.trials, &past, &mut record)
+    search(&mut site, strategy.as_mut(), oracle.as_mut(), config.trials, &past, &mut record)
 }
 
 impl RunConfig {

@@ -3,8 +3,6 @@
 use super::{Oracle, RunError, SpaceSite, TrialRecord};
 use crate::measure::Stopwatch;
 use crate::search::{Proposal, Strategy};
-use crate::space::MacroSpace;
-use crate::target::Target;
 
 /// Runs a search to `trials` trainings. Trials of `past` are told, not trained again; `record` receives each new one
 /// before the search goes on. All trials are returned.
@@ -12,8 +10,6 @@ use crate::target::Target;
 /// # Errors
 /// If the past does not follow from the strategy, if nothing new is feasible, or if a record cannot be kept.
 pub fn search(
-    space: &MacroSpace,
-    target: &Target,
     site: &mut SpaceSite,
     strategy: &mut dyn Strategy,
     oracle: &mut dyn Oracle,
@@ -21,6 +17,7 @@ pub fn search(
     past: &[TrialRecord],
     record: &mut dyn FnMut(&TrialRecord) -> Result<(), RunError>,
 ) -> Result<Vec<TrialRecord>, RunError> {
+    let (space, numbers) = (site.space(), site.target().numbers);
     let mut done: Vec<TrialRecord> = Vec::with_capacity(trials);
     for trial in past.iter().take(trials) {
         strategy.tell(&space.parse(&trial.genotype)?, trial.validation_accuracy);
@@ -39,8 +36,8 @@ pub fn search(
             predicted_latency_ms: latency.map(|l| l.0),
             macs: cost.macs,
             params: cost.params,
-            peak_ram_bytes: cost.peak_ram(target.numbers).0,
-            weights_flash_bytes: cost.weights_flash(target.numbers).0,
+            peak_ram_bytes: cost.peak_ram(numbers).0,
+            weights_flash_bytes: cost.weights_flash(numbers).0,
             validation_accuracy: outcome.as_ref().ok().copied(),
             failure: outcome.err(),
             seconds: clock.seconds(),

@@ -24,6 +24,16 @@ impl<'a> SpaceSite<'a> {
         SpaceSite { space, target, latency, costs: PartMemo::default(), times: PartMemo::default() }
     }
 
+    /// The space.
+    pub fn space(&self) -> &'a MacroSpace {
+        self.space
+    }
+
+    /// The target.
+    pub fn target(&self) -> &'a Target {
+        self.target
+    }
+
     /// Cost of a network.
     pub fn cost(&mut self, genotype: &Genotype) -> Cost {
         self.space.cost(genotype, &mut self.costs)

@@ -38,25 +38,53 @@ pub(super) fn gather<S: Simd>(x: &[f32], lanes: usize, relu: bool, place: impl F
     }
 }
 
-/// Transposes a bundle (pixel, lane) back into `lanes` maps.
+/// Transposes a bundle (pixel, lane), whose pixels are `pitch` floats apart, back into `lanes` maps.
 #[inline(always)]
-pub(super) fn scatter<S: Simd>(bundle: &[f32], lanes: usize, y: &mut [f32]) {
+pub(super) fn scatter<S: Simd>(bundle: &[f32], pitch: usize, lanes: usize, y: &mut [f32]) {
     let plane = y.len() / lanes;
-    if lanes == S::LANES && plane >= S::LANES {
-        let to = y.as_mut_ptr();
-        // SAFETY: the bundle has `LANES` pixels from `pixel` on, and so has every one of the `LANES` maps.
-        for pixel in squares(plane, S::LANES) {
-            unsafe {
-                S::transpose(bundle.as_ptr().add(pixel * S::LANES), S::LANES, unfloored::<S>(), |j| {
-                    to.add(j * plane + pixel)
-                })
+    if plane < S::LANES {
+        for (lane, y) in y.chunks_exact_mut(plane).enumerate() {
+            for (pixel, y) in y.iter_mut().enumerate() {
+                *y = bundle[pixel * pitch + lane];
             }
         }
         return;
     }
-    for (lane, y) in y.chunks_exact_mut(plane).enumerate() {
-        for (pixel, y) in y.iter_mut().enumerate() {
-            *y = bundle[pixel * S::LANES + lane];
+    assert!(bundle.len() >= (plane - 1) * pitch + S::LANES);
+    let (to, mut nowhere) = (y.as_mut_ptr(), [0.0; MOST_LANES]);
+    let nowhere = nowhere.as_mut_ptr();
+    for pixel in squares(plane, S::LANES) {
+        // SAFETY: the bundle has `LANES` pixels from `pixel` on, and so has every one of the maps; a lane without a map
+        // goes nowhere.
+        unsafe {
+            let place = |lane: usize| if lane < lanes { to.add(lane * plane + pixel) } else { nowhere };
+            S::transpose(bundle.as_ptr().add(pixel * pitch), pitch, unfloored::<S>(), place)
+        }
+    }
+}
+
+/// The widest vector of any instruction set.
+const MOST_LANES: usize = 16;
+
+/// Transposes `rows` (`LANES` of `columns` floats, `pitch` apart) to `to` (columns, lane), whose rows are `to_pitch`
+/// apart. Where a row is shorter than a vector, what follows it in memory is read and dropped.
+#[inline(always)]
+pub(super) fn transpose_rows<S: Simd>(rows: &[f32], pitch: usize, columns: usize, to: &mut [f32], to_pitch: usize) {
+    assert!(to.len() >= (columns - 1) * to_pitch + S::LANES);
+    if columns < S::LANES && rows.len() < (S::LANES - 1) * pitch + S::LANES {
+        for (lane, column) in (0..S::LANES).flat_map(|lane| (0..columns).map(move |column| (lane, column))) {
+            to[column * to_pitch + lane] = rows[lane * pitch + column];
+        }
+        return;
+    }
+    assert!(rows.len() >= (S::LANES - 1) * pitch + columns);
+    let (to, mut nowhere) = (to.as_mut_ptr(), [0.0; MOST_LANES]);
+    let nowhere = nowhere.as_mut_ptr();
+    for first in squares(columns.max(S::LANES), S::LANES) {
+        // SAFETY: `LANES` rows hold `LANES` floats from `first` on, and `to` has a vector for each of the `columns`.
+        unsafe {
+            let place = |j: usize| if first + j < columns { to.add((first + j) * to_pitch) } else { nowhere };
+            S::transpose(rows.as_ptr().add(first), pitch, unfloored::<S>(), place)
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The output gradient is transposed to (pixel, lane); every product is one multiply-add of such a vector with one input,
 //! repeated in all lanes. The sums of several weights stay in registers while all pixels of an image pass.
 
-use super::super::bundle::gather;
+use super::super::bundle::{gather, scatter};
 use super::super::isa::on_each_isa;
 use super::super::simd::Simd;
 use super::super::{Scratch, Window};
@@ -118,7 +118,7 @@ fn groups_of<S: Simd, const V: usize>(
             }
         }
     }
-    unpack(c, block, sums, gw);
+    unpack::<S>(c, block, sums, s.flat.take(S::LANES * c.products()), gw);
 }
 
 /// Adds the products of `E` weights over all outputs to their sums. Returns `E`.
@@ -167,13 +167,15 @@ unsafe fn correlate<S: Simd, const V: usize, const E: usize>(
 
 /// Adds sums (group, block, product, lane) to the weights they belong to (group, computed, product).
 #[inline(always)]
-fn unpack(c: &Channels, block: usize, sums: &[f32], gw: &mut [f32]) {
+fn unpack<S: Simd>(c: &Channels, block: usize, sums: &[f32], flat: &mut [f32], gw: &mut [f32]) {
     for (i, sums) in sums.chunks_exact(c.products() * block).enumerate() {
         let (group, first) = (i / c.blocks(block), i % c.blocks(block) * block);
-        for lane in first..c.computed.min(first + block) {
-            let gw = &mut gw[(group * c.computed + lane) * c.products()..][..c.products()];
-            let sums = sums[lane - first..].iter().step_by(block);
-            gw.iter_mut().zip(sums).for_each(|(gw, sum)| *gw += sum);
+        for channel in (first..c.computed.min(first + block)).step_by(S::LANES) {
+            let lanes = S::LANES.min(c.computed - channel);
+            let flat = &mut flat[..lanes * c.products()];
+            scatter::<S>(&sums[channel - first..], block, lanes, flat);
+            let gw = &mut gw[(group * c.computed + channel) * c.products()..];
+            gw.iter_mut().zip(flat).for_each(|(gw, sum)| *gw += *sum);
         }
     }
 }

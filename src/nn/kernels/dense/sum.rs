@@ -54,7 +54,7 @@ fn groups_of<S: Simd, const V: usize>(
 ) {
     let (inputs, outputs, block) = (plan.pixels.len(), plan.outputs, V * S::LANES);
     let packed = s.weight.take(c.packed(block));
-    pack(c, strides, block, weight, packed);
+    pack::<S>(c, strides, block, weight, packed);
     let frames = s.input.zeros(c.summed * plan.padded);
     let sums = s.output.take(block * outputs);
     let flat = s.flat.take(block * outputs);
@@ -83,9 +83,9 @@ fn groups_of<S: Simd, const V: usize>(
                 let at = (i * c.computed + first + v * S::LANES) * outputs;
                 let range = at..at + lanes * outputs;
                 if out.is_plain() {
-                    scatter::<S>(sums, lanes, &mut out.to[range]);
+                    scatter::<S>(sums, S::LANES, lanes, &mut out.to[range]);
                 } else {
-                    scatter::<S>(sums, lanes, &mut flat[..range.len()]);
+                    scatter::<S>(sums, S::LANES, lanes, &mut flat[..range.len()]);
                     out.combine::<S>(range, flat);
                 }
             }

@@ -5,7 +5,7 @@
 //! the map are never visited. A vector may hold maps of two images; its weights come from a table that wraps around.
 
 use super::super::Scratch;
-use super::super::bundle::{gather, scatter, squares, unfloored};
+use super::super::bundle::{gather, scatter, transpose_rows};
 use super::super::destination::Destination;
 use super::super::isa::on_each_isa;
 use super::super::plan::{Line, Plan, Tap};
@@ -56,9 +56,9 @@ fn convolve_body<S: Simd>(
         }
         let range = first * outputs..(first + lanes) * outputs;
         if out.is_plain() {
-            scatter::<S>(sums, lanes, &mut out.to[range]);
+            scatter::<S>(sums, S::LANES, lanes, &mut out.to[range]);
         } else {
-            scatter::<S>(sums, lanes, &mut flat[..range.len()]);
+            scatter::<S>(sums, S::LANES, lanes, &mut flat[..range.len()]);
             out.combine::<S>(range, flat);
         }
     }
@@ -243,18 +243,10 @@ impl Table {
     #[inline(always)]
     fn fill<S: Simd>(&self, taps: usize, weight: &[f32], bias: Option<&[f32]>, table: &mut [f32]) {
         let whole = self.channels / S::LANES * S::LANES;
-        let floor = unfloored::<S>();
         for first in (0..whole).step_by(S::LANES) {
-            let from = &weight[first * taps..][..S::LANES * taps];
-            for tap in squares(taps, S::LANES) {
-                let to = table[first..].as_mut_ptr();
-                // SAFETY: `LANES` kernels of `taps` weights each, of which `LANES` from `tap` on; row `tap + j` of the
-                // table has `LANES` columns from `first` on.
-                unsafe { S::transpose(from.as_ptr().add(tap), taps, floor, |j| to.add((tap + j) * self.pitch)) }
-            }
+            transpose_rows::<S>(&weight[first * taps..], taps, taps, &mut table[first..], self.pitch);
         }
-        let singles = if taps < S::LANES { 0 } else { whole };
-        for channel in singles..self.channels {
+        for channel in whole..self.channels {
             for tap in 0..taps {
                 table[tap * self.pitch + channel] = weight[channel * taps + tap];
             }
