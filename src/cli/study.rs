@@ -67,6 +67,12 @@ struct Training {
     /// Training images.
     #[arg(long, default_value_t = 2000)]
     images: usize,
+    /// Images in a training step.
+    #[arg(long, default_value_t = TrainConfig::default().batch)]
+    batch: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = TrainConfig::default().learning_rate)]
+    learning_rate: f64,
     /// Width multiplier.
     #[arg(long, default_value_t = 0.25)]
     width: f64,
@@ -106,7 +112,12 @@ impl Training {
             std: dataset.std.clone(),
             ..MacroConfig::default()
         };
-        let train = TrainConfig { epochs: self.epochs, ..TrainConfig::default() };
+        let train = TrainConfig {
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            ..TrainConfig::default()
+        };
         let fidelity = Fidelity { width: self.width, images: self.images, train };
         Ok(Ground { target: Target::open(&self.target)?, dataset, space: MacroSpace::new(config)?, fidelity })
     }

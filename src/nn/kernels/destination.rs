@@ -7,11 +7,21 @@ use super::simd::Simd;
 /// Receives values `v`: `to = v`, or `to += v` with `accumulate`, with `v = 0` where `relu_of` is not positive.
 pub(super) struct Destination<'a> {
     pub to: &'a mut [f32],
-    pub relu_of: Option<&'a [f32]>,
-    pub accumulate: bool,
+    relu_of: Option<&'a [f32]>,
+    accumulate: bool,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
+    pub fn plain(to: &'a mut [f32]) -> Destination<'a> {
+        Destination { to, relu_of: None, accumulate: false }
+    }
+
+    /// A destination whose mask, if any, is as long as itself.
+    pub fn gradient(to: &'a mut [f32], relu_of: Option<&'a [f32]>, accumulate: bool) -> Destination<'a> {
+        assert!(relu_of.is_none_or(|x| x.len() == to.len()), "a mask has the shape of what it masks");
+        Destination { to, relu_of, accumulate }
+    }
+
     /// Whether values are stored as they are.
     pub fn is_plain(&self) -> bool {
         self.relu_of.is_none() && !self.accumulate

@@ -7,6 +7,9 @@
 
 // The arguments of an operator are its geometry and its buffers; a struct per operator would only rename them.
 #![allow(clippy::too_many_arguments)]
+// Arrays that live in registers are walked by index: an iterator's closure would not be compiled with the vector
+// instructions of the function it stands in.
+#![allow(clippy::needless_range_loop)]
 
 pub mod batch_norm;
 mod bundle;

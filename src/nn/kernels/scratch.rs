@@ -55,3 +55,37 @@ impl Buffer {
         zeros
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::window::tests::same;
+    use super::super::{dense, depthwise, pointwise, reference::values};
+    use super::*;
+
+    /// Values of four convolutions whose buffers have different sizes.
+    fn outputs(s: &mut Scratch) -> Vec<f32> {
+        let mut all = Vec::new();
+        for (w, relu) in [(same(8, 3, 1, 1), true), (same(32, 5, 1, 2), false)] {
+            let (x, weight) = (values(3 * w.in_plane(), 1), values(3 * 3 * w.taps(), 2));
+            let mut y = vec![0.0; 3 * w.out_plane()];
+            depthwise::forward(&w, 3, 1, &x, relu, &weight[..3 * w.taps()], None, &mut y, s);
+            all.extend_from_slice(&y);
+            dense::forward(&w, 3, 3, 1, 1, &x, relu, &weight, None, &mut y, s);
+            all.extend_from_slice(&y);
+            pointwise::forward(3, 3, w.in_plane(), 1, &x, relu, &weight[..9], None, &mut y, s);
+            all.extend_from_slice(&y);
+        }
+        all
+    }
+
+    #[test]
+    fn what_a_scratch_held_before_changes_no_bit() {
+        let fresh = outputs(&mut Scratch::default());
+        let mut used = Scratch::default();
+        for buffer in [&mut used.input, &mut used.output, &mut used.weight, &mut used.flat] {
+            buffer.take(100_000).fill(f32::NAN);
+        }
+        outputs(&mut used);
+        assert_eq!(fresh, outputs(&mut used));
+    }
+}

@@ -22,7 +22,7 @@ pub fn step(params: &mut [f32], grads: &[f32], velocity: &mut [f32], rule: &Rule
     assert!(grads.len() == params.len() && velocity.len() == params.len());
     let plain = Rule { weight_decay: 0.0, ..*rule };
     let mut at = 0;
-    for range in decayed.iter().cloned().chain([params.len()..params.len()]) {
+    for range in decayed.iter().cloned().chain(std::iter::once(params.len()..params.len())) {
         for (part, rule) in [(at..range.start, &plain), (range.clone(), rule)] {
             step_part(&mut params[part.clone()], &grads[part.clone()], &mut velocity[part], rule);
         }

@@ -26,7 +26,7 @@ pub fn forward(
 ) {
     check(w, ci, co, groups, n, x.len(), y.len(), weight.len());
     let channels = Channels { groups, summed: ci / groups, computed: co / groups, taps: w.taps() };
-    let out = &mut Destination { to: y, relu_of: None, accumulate: false };
+    let out = &mut Destination::plain(y);
     let strides = Strides::forward(&channels);
     sum::convolve(&s.plan(w, Direction::Forward), &channels, &strides, x, relu, weight, bias, out, s);
 }
@@ -47,7 +47,7 @@ pub fn backward_input(
 ) {
     check(w, ci, co, groups, n, gx.len(), gy.len(), weight.len());
     let channels = Channels { groups, summed: co / groups, computed: ci / groups, taps: w.taps() };
-    let out = &mut Destination { to: gx, relu_of, accumulate };
+    let out = &mut Destination::gradient(gx, relu_of, accumulate);
     let strides = Strides::backward(&channels);
     sum::convolve(&s.plan(w, Direction::Backward), &channels, &strides, gy, false, weight, None, out, s);
 }

@@ -129,6 +129,9 @@ unsafe fn sum_line<S: Simd, const V: usize>(
             let sums = sums.as_mut_ptr().add((line.first + at * line.step) * S::LANES);
             let to = (line.step * S::LANES, plan.outputs * S::LANES);
             at += match line.count - at {
+                16.. if V == 1 && S::REGISTERS >= 32 => {
+                    sum_block::<S, V, 16>(taps, c, from, plan.padded, step, packed.as_ptr(), start, sums, to)
+                }
                 8.. => sum_block::<S, V, 8>(taps, c, from, plan.padded, step, packed.as_ptr(), start, sums, to),
                 4.. => sum_block::<S, V, 4>(taps, c, from, plan.padded, step, packed.as_ptr(), start, sums, to),
                 2.. => sum_block::<S, V, 2>(taps, c, from, plan.padded, step, packed.as_ptr(), start, sums, to),

@@ -1,12 +1,14 @@
 //! Convolution with one kernel per channel.
 
+mod correlate;
+mod frame;
 mod lanes;
 mod rows;
 
 use super::destination::Destination;
 use super::plan::Direction;
 use super::{Scratch, Window};
-use rows::Frame;
+use frame::Frame;
 
 /// `y` (n, channels, out) = `weight` (channels, kernel, kernel) over `x` (n, channels, in), rectified first where
 /// `relu`.
@@ -22,7 +24,7 @@ pub fn forward(
     s: &mut Scratch,
 ) {
     check(w, channels, n, x.len(), y.len(), weight.len());
-    let out = &mut Destination { to: y, relu_of: None, accumulate: false };
+    let out = &mut Destination::plain(y);
     if by_rows(w) {
         return rows::convolve(&Frame::forward(w), w.kernel, channels, x, relu, weight, false, bias, out, s);
     }
@@ -42,7 +44,7 @@ pub fn backward_input(
     s: &mut Scratch,
 ) {
     check(w, channels, n, gx.len(), gy.len(), weight.len());
-    let out = &mut Destination { to: gx, relu_of, accumulate };
+    let out = &mut Destination::gradient(gx, relu_of, accumulate);
     if by_rows(w) {
         return rows::convolve(&Frame::backward(w), w.kernel, channels, gy, false, weight, true, None, out, s);
     }
@@ -62,7 +64,7 @@ pub fn backward_weight(
 ) {
     check(w, channels, n, x.len(), gy.len(), gw.len());
     if by_rows(w) {
-        return rows::backward_weight(&Frame::forward(w), w.kernel, channels, x, relu, gy, gw, s);
+        return correlate::backward_weight(&Frame::forward(w), w.kernel, channels, x, relu, gy, gw, s);
     }
     lanes::backward_weight(&s.plan(w, Direction::Forward), channels, w.taps(), x, relu, gy, gw, s);
 }

@@ -31,7 +31,7 @@ pub fn forward(
 ) {
     assert!(x.len() == n * ci * plane && y.len() == n * co * plane && weight.len() == co * ci);
     let images = lined_up(plane, n);
-    let (columns, out) = (images * plane, &mut Destination { to: y, relu_of: None, accumulate: false });
+    let (columns, out) = (images * plane, &mut Destination::plain(y));
     for (i, x) in x.chunks_exact(images * ci * plane).enumerate() {
         let x = line_up(ci, plane, images, x, relu, s.input.take(x.len()));
         let (left, right) = ((Matrix::new(co, ci), weight), (Matrix::new(ci, columns), x));
@@ -70,7 +70,7 @@ pub fn backward_input(
 ) {
     assert!(gx.len() == n * ci * plane && gy.len() == n * co * plane && weight.len() == co * ci);
     let images = lined_up(plane, n);
-    let (columns, out) = (images * plane, &mut Destination { to: gx, relu_of, accumulate });
+    let (columns, out) = (images * plane, &mut Destination::gradient(gx, relu_of, accumulate));
     for (i, gy) in gy.chunks_exact(images * co * plane).enumerate() {
         let gy = line_up(co, plane, images, gy, false, s.input.take(gy.len()));
         let (left, right) = ((Matrix::new(co, ci).transposed(), weight), (Matrix::new(co, columns), gy));
