@@ -60,6 +60,7 @@ enum Exit {
     /// All is well.
     Done = 0,
     /// Done, but nothing fits or a check disagrees.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     NotDeployable = 1,
     /// Failed.
     Failed = 2,
@@ -91,9 +92,25 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             eprintln!("error: {error}");
-            Exit::Failed.into()
+            exit_of(&error).into()
         }
     }
+}
+
+/// That nothing fits the target is an answer, not a failure.
+#[cfg(feature = "train")]
+fn exit_of(error: &anyhow::Error) -> Exit {
+    use crate::run::RunError;
+    use crate::search::SearchError;
+    match error.downcast_ref() {
+        Some(RunError::Search(SearchError::Exhausted { .. })) => Exit::NotDeployable,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(not(feature = "train"))]
+fn exit_of(_: &anyhow::Error) -> Exit {
+    Exit::Failed
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -57,6 +57,7 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
         percent(winner.validation_accuracy),
     );
     text += &format!("{}\n", agreement(summary));
+    text += &format!("ranking    {}\n", cheap_full(summary));
     for warning in &winner.bench.warnings {
         text += &format!("warning    {warning}\n");
     }
@@ -84,7 +85,7 @@ pub fn run_markdown(summary: &Summary) -> String {
          - {}\n\n\
          ## Limits\n\n{}\n\n\
          ## Finalists, trained in full\n\n{}\n\n\
-         Kendall tau between cheap and full training over these {}: {:.2}.\n\n\
+         {}.\n\n\
          ## Predictors\n\n{}\n\n\
          ## Search\n\n\
          {} networks trained cheaply ({} epochs on {} images at {} of the width), then {} in full \
@@ -101,8 +102,7 @@ pub fn run_markdown(summary: &Summary) -> String {
         agreement(summary),
         limits(summary, markdown_table),
         finalists(summary, markdown_table),
-        summary.finalists.len(),
-        summary.cheap_full_tau,
+        cheap_full(summary),
         predictors(summary, markdown_table),
         summary.trials.len(),
         config.cheap.train.epochs,
@@ -112,6 +112,11 @@ pub fn run_markdown(summary: &Summary) -> String {
         config.full.train.epochs,
         config.full.images,
     )
+}
+
+fn cheap_full(summary: &Summary) -> String {
+    let networks = summary.finalists.len();
+    format!("Kendall tau between cheap and full training over these {networks} networks: {:.2}", summary.cheap_full_tau)
 }
 
 type Layout = fn(&[&str], Vec<Vec<String>>) -> String;

@@ -137,8 +137,7 @@ fn fidelity(
         }
     };
     let epochs = epochs.unwrap_or_else(|| ((passes / images as f64).round() as usize).clamp(2, 60));
-    let batch = if images < 1024 { 32 } else { 64 };
-    Fidelity { width, images, train: TrainConfig { epochs, batch, ..TrainConfig::default() } }
+    Fidelity { width, images, train: TrainConfig { epochs, ..TrainConfig::default() } }
 }
 
 /// Images that a training of a typical network of the space gets through in a second.

@@ -58,7 +58,7 @@ impl Finals<'_> {
         let mut finalists = Vec::new();
         for (at, trial) in chosen.iter().enumerate() {
             let Some((accuracy, weights)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
-            let model = self.export(trial, &weights)?;
+            let model = self.export(trial, &weights, accuracy)?;
             let bench = self.measure(trial, &model)?;
             let cost = Cost::of(&decode(&model)?.graph);
             let verdict = self.target.verdict(&cost, Some(measured(&bench, self.target)));
@@ -122,7 +122,7 @@ impl Finals<'_> {
     }
 
     /// The network as an ONNX file.
-    fn export(&self, trial: &TrialRecord, weights: &Weights) -> Result<Vec<u8>, RunError> {
+    fn export(&self, trial: &TrialRecord, weights: &Weights, accuracy: f64) -> Result<Vec<u8>, RunError> {
         let dataset = &self.prepared.dataset;
         let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         let notes = [
@@ -134,6 +134,7 @@ impl Finals<'_> {
             ("input", "one image, channels first, values 0 to 1; normalisation is part of the network".to_string()),
             ("mean", list(&self.prepared.space.config().mean)),
             ("std", list(&self.prepared.space.config().std)),
+            ("validation_accuracy", format!("{accuracy:.4}")),
             ("data", dataset.name.clone()),
             ("data_digest", dataset.digest.clone()),
             ("seed", self.config.seed.to_string()),
@@ -165,8 +166,7 @@ impl Finals<'_> {
         let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
         let trained = self.train(trial, 0, 1, &images, &mut silent)?;
         let (accuracy, weights) = trained.expect("a finalist has been trained");
-        debug_assert_eq!(accuracy, winner.validation_accuracy);
-        let model = self.export(trial, &weights)?;
+        let model = self.export(trial, &weights, accuracy)?;
         let known = self.past.iter().find_map(|entry| match entry {
             Entry::Tested { genotype, tested } if *genotype == trial.genotype => Some(tested.clone()),
             _ => None,

@@ -2,10 +2,10 @@
 
 use super::{Oracle, RunError, SpaceSite, TrialRecord};
 use crate::measure::Stopwatch;
-use crate::search::{Proposal, Strategy};
+use crate::search::{Proposal, SearchError, Strategy};
 
 /// Runs a search to `trials` trainings. Trials of `past` are told, not trained again; `record` receives each new one
-/// before the search goes on. All trials are returned.
+/// before the search goes on. All trials are returned: fewer than asked for if there are no more feasible networks.
 ///
 /// # Errors
 /// If the past does not follow from the strategy, if nothing new is feasible, or if a record cannot be kept.
@@ -24,7 +24,11 @@ pub fn search(
         done.push(trial.clone());
     }
     for index in done.len()..trials {
-        let Proposal { genotype, origin, predicted } = strategy.ask(site)?;
+        let Proposal { genotype, origin, predicted } = match strategy.ask(site) {
+            // A small space has been trained whole: that is enough to choose from.
+            Err(SearchError::Exhausted { .. }) if !done.is_empty() => break,
+            asked => asked?,
+        };
         let (cost, latency) = (site.cost(&genotype), site.latency(&genotype));
         let clock = Stopwatch::start();
         let outcome = oracle.evaluate(&genotype, index)?;

@@ -13,6 +13,8 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// Longest gradient of a step; a longer one is shortened.
+    pub clip_norm: f64,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay of convolutions and linear layers.
@@ -31,13 +33,14 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             epochs: 10,
-            batch: 64,
+            batch: 32,
             learning_rate: 0.1,
+            clip_norm: 2.0,
             momentum: 0.9,
             weight_decay: 4e-4,
-            label_smoothing: 0.1,
-            warm_up: 0.1,
-            shift: 4,
+            label_smoothing: 0.05,
+            warm_up: 0.2,
+            shift: 2,
             mirror: true,
         }
     }

@@ -92,7 +92,7 @@ impl<'a> Trainer<'a> {
         saved: Option<Checkpoint>,
     ) -> Result<Self, TrainError> {
         let Weights { layout, trained, buffers } = Weights::init(graph, &mut seed::stream(seed, "weights", 0));
-        let sgd = Sgd::new(&layout, config.momentum as f32, config.weight_decay as f32);
+        let sgd = Sgd::new(&layout, config.momentum as f32, config.weight_decay as f32, config.clip_norm as f32);
         let (trained, buffers, curve) = match saved {
             Some(saved) => {
                 sgd.set_velocity(saved.velocity);

@@ -289,7 +289,10 @@ mod checker {
     fn reserved_words_are_found_outside_of_their_places_only() {
         assert_eq!(reserved("nn/kernels/pool.rs", "fn f() { unsafe { g() } }"), [""; 0]);
         assert_eq!(reserved("nn/net.rs", "#[cfg(test)] mod tests { fn f() { unsafe { g() } } }").len(), 1);
-        assert_eq!(reserved("graph/op.rs", "use prost::Message;"), ["graph/op.rs: `prost` belongs into onnx/, tabular/"]);
+        assert_eq!(
+            reserved("graph/op.rs", "use prost::Message;"),
+            ["graph/op.rs: `prost` belongs into onnx/, tabular/"]
+        );
         assert_eq!(reserved("nn/net.rs", "#[cfg(feature = \"cuda\")] mod cuda;").len(), 1);
         assert_eq!(reserved("nn/net.rs", "#[cfg(feature = \"train\")] mod cuda;"), [""; 0]);
     }
@@ -306,7 +309,8 @@ mod checker {
 
     #[test]
     fn modules_of_their_own_file_under_cfg_test_are_tests() {
-        let source = Source::of("onnx/mod.rs", "#[cfg(test)] pub(crate) mod random; mod real; #[cfg(test)] mod x;", false);
+        let source =
+            Source::of("onnx/mod.rs", "#[cfg(test)] pub(crate) mod random; mod real; #[cfg(test)] mod x;", false);
         assert_eq!(source.test_modules(), ["onnx/random", "onnx/x"]);
         let shown = Source::of("onnx/random.rs", "fn f() { println!() }", true);
         assert_eq!(reserved_faults(&shown), [""; 0]);
