@@ -158,26 +158,30 @@ impl fmt::Display for Millis {
     }
 }
 
-/// Reads and writes a quantity as its text in serde formats.
+/// Reads and writes a quantity as its text in serde formats; what three digits cannot say is written in the base unit.
 macro_rules! as_text {
-    ($name:ident) => {
+    ($name:ident, $base:literal) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.collect_str(self)
+                match self.to_string() {
+                    short if short.parse() == Ok(*self) => s.serialize_str(&short),
+                    _ => s.serialize_str(format!("{} {}", self.0, $base).trim_end()),
+                }
             }
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 let text = <String as serde::Deserialize>::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                // YAML readers print a message on one line.
+                text.parse().map_err(|e: UnitError| serde::de::Error::custom(e.to_string().replace('\n', "; ")))
             }
         }
     };
 }
-as_text!(Bytes);
-as_text!(Macs);
-as_text!(Hertz);
-as_text!(Millis);
+as_text!(Bytes, "B");
+as_text!(Macs, "");
+as_text!(Hertz, "Hz");
+as_text!(Millis, "ms");
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +203,16 @@ mod tests {
         assert_eq!(error, "`20 parsecs` is not a duration\nhint: write a number and a unit, for example `20 ms`");
         assert!("-3 KiB".parse::<Bytes>().is_err());
         assert!("20".parse::<Millis>().is_err(), "a duration needs its unit");
+    }
+
+    #[test]
+    fn a_quantity_is_exactly_the_same_after_writing_and_reading() {
+        let written = |bytes: u64| serde_json::to_string(&Bytes(bytes)).unwrap();
+        assert_eq!((written(524_288), written(500_001)), ("\"512 KiB\"".into(), "\"500001 B\"".into()));
+        let macs = Macs(14_461_696);
+        assert_eq!(serde_json::from_str::<Macs>(&serde_json::to_string(&macs).unwrap()).unwrap(), macs);
+        let time = Millis(12.3456);
+        assert_eq!(serde_json::from_str::<Millis>(&serde_json::to_string(&time).unwrap()).unwrap(), time);
     }
 
     #[test]

@@ -106,18 +106,12 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     let clock = Stopwatch::start();
     let target = Target::open(&args.target)?;
     let out = args.out.clone().unwrap_or_else(next_free);
-    let folder = RunFolder::create(&out, args.overwrite)?;
+    RunFolder::check_free(&out, args.overwrite)?;
     let mut screen = Screen::new();
     screen.show(Progress::Note(format!("run `{}` for target `{}`", out.display(), target.name)));
-    let decided = decide(args, &target, &mut |progress| screen.show(progress));
-    let (config, latency, dataset) = match decided {
-        Ok(decided) => decided,
-        Err(error) => {
-            // Nothing was decided: the empty folder would only be in the way of the next attempt.
-            let _ = std::fs::remove_dir(out.join("checkpoints")).and_then(|()| std::fs::remove_dir(&out));
-            return Err(error);
-        }
-    };
+    let (config, latency, dataset) = decide(args, &target, &mut |progress| screen.show(progress))?;
+    // Only now: what ends before it is decided leaves no folder behind and takes none away.
+    let folder = RunFolder::create(&out, args.overwrite)?;
     folder.write_decisions(&config, &target, latency.as_ref())?;
     let prepared = Prepared { space: MacroSpace::new(config.space.clone())?, dataset };
     finish(&folder, Some(prepared), &args.common, screen, clock)

@@ -331,27 +331,4 @@ mod tests {
         let variance = [(weights.buffers[at], first), (first, second)].map(|(old, new)| old + (new - old) * 10.0);
         assert!((variance[0] - variance[1]).abs() < 1e-3 * variance[0] && variance[0] > 0.0, "{variance:?}");
     }
-
-    #[test]
-    #[ignore = "a timing"]
-    fn time_of_a_step() {
-        crate::nn::runtime::init(None);
-        let space = crate::space::MacroSpace::new(crate::space::MacroConfig::default()).unwrap();
-        for (name, bits) in
-            [("evolved", "111000-011101-111111-111111-011101"), ("all", "111111-111111-111111-111111-111111")]
-        {
-            let graph = space.lower(&space.parse(bits).unwrap());
-            let (net, mut w) = (Net::new(&graph), Workspace::default());
-            let weights = Weights::init(&graph, &mut seed::stream(3, "weights", 0));
-            let x = images(&graph, 64);
-            let mut buffers = weights.buffers.clone();
-            for _ in 0..6 {
-                let t = std::time::Instant::now();
-                let logits = net.forward(&weights.trained, &mut buffers, &x, &mut w);
-                let f = t.elapsed();
-                net.backward(&weights.trained, &direction(logits.len()), &mut w);
-                println!("{name} forward {f:?} both {:?}", t.elapsed());
-            }
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! A dense layer twice: as plain arrays, and on candle's tape for training.
 
 use candle_core::{Device, Result, Tensor, Var};
-use gemm::Parallelism;
 use rand::Rng;
+
+use crate::nn::kernels::matrix::{Matrix, multiply};
 
 /// An affine map from `inputs` to `outputs` values.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,31 +37,8 @@ pub(super) fn add_product(results: &mut [f32], rows: &[f32], weight: &[f32], inp
     let count = rows.len() / inputs;
     assert_eq!((rows.len(), weight.len()), (count * inputs, inputs * outputs), "a product of matching matrices");
     assert_eq!(results.len(), count * outputs, "one result per row and output");
-    // SAFETY: the three pointers come from slices whose lengths were just compared with the sizes and strides given; the
-    // results are borrowed mutably and so overlap neither operand.
-    unsafe {
-        gemm::gemm(
-            count,
-            outputs,
-            inputs,
-            results.as_mut_ptr(),
-            1,
-            outputs as isize,
-            true,
-            rows.as_ptr(),
-            1,
-            inputs as isize,
-            weight.as_ptr(),
-            1,
-            outputs as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
+    let (left, right) = (Matrix::new(count, inputs), Matrix::new(inputs, outputs));
+    multiply((left, rows), (right, weight), true, (Matrix::new(count, outputs), results));
 }
 
 /// A dense layer whose weights candle's gradients reach.

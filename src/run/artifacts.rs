@@ -14,19 +14,25 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Whether a new run may have this folder: it is empty or absent, or holds a run that `overwrite` gives up.
+    pub fn check_free(path: &Path, overwrite: bool) -> Result<(), RunError> {
+        let is_run = ["config.yaml", "journal.jsonl", "target.yaml"].iter().any(|file| path.join(file).exists());
+        match (is_empty(path)?, is_run) {
+            (true, _) => Ok(()),
+            (_, false) => Err(RunError::Occupied(path.to_path_buf())),
+            (_, true) if overwrite => Ok(()),
+            (_, true) => Err(RunError::Exists(path.to_path_buf())),
+        }
+    }
+
     /// A new folder; with `overwrite`, the run that it holds is removed.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, RunError> {
         let failed = |e: std::io::Error| RunError::File { path: path.to_path_buf(), reason: e.to_string() };
-        let holds_something =
-            path.exists() && !path.is_dir() || path.is_dir() && fs::read_dir(path).map_err(failed)?.next().is_some();
-        if holds_something {
-            let is_run = path.join("config.yaml").exists() || path.join("journal.jsonl").exists();
-            if !overwrite || !is_run {
-                return Err(RunError::Exists(path.to_path_buf()));
-            }
+        RunFolder::check_free(path, overwrite)?;
+        if !is_empty(path)? {
             fs::remove_dir_all(path).map_err(failed)?;
         }
-        fs::create_dir_all(path.join("checkpoints")).map_err(failed)?;
+        fs::create_dir_all(path).map_err(failed)?;
         Ok(RunFolder { path: path.to_path_buf() })
     }
 
@@ -61,11 +67,14 @@ impl RunFolder {
         target: &Target,
         latency: Option<&LatencyModel>,
     ) -> Result<(), RunError> {
+        write_whole(&self.file("target.yaml"), target.to_yaml().as_bytes())?;
         if let Some(latency) = latency {
             let json = serde_json::to_string_pretty(latency).expect("a latency model is plain data");
             write_whole(&self.file("latency.json"), json.as_bytes())?;
         }
-        write_whole(&self.file("target.yaml"), target.to_yaml().as_bytes())?;
+        let checkpoints = self.file("checkpoints");
+        fs::create_dir_all(&checkpoints)
+            .map_err(|e| RunError::File { path: checkpoints.clone(), reason: e.to_string() })?;
         let yaml = serde_saphyr::to_string(config).expect("a configuration is plain data");
         write_whole(&self.file("config.yaml"), yaml.as_bytes())
     }
@@ -93,6 +102,16 @@ impl RunFolder {
             false => None,
         };
         Ok((config, target, latency))
+    }
+}
+
+/// Whether there is nothing at this path, or a folder without content.
+fn is_empty(path: &Path) -> Result<bool, RunError> {
+    match fs::read_dir(path) {
+        Ok(mut inside) => Ok(inside.next().is_none()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(_) if path.exists() => Ok(false),
+        Err(e) => Err(RunError::File { path: path.to_path_buf(), reason: e.to_string() }),
     }
 }
 

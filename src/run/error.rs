@@ -17,6 +17,9 @@ pub enum RunError {
     /// The folder of a new run holds something.
     #[error("`{}` exists already\nhint: `netwright resume {}` goes on with it, `--overwrite` starts anew, `--out` names another folder", .0.display(), .0.display())]
     Exists(PathBuf),
+    /// The folder of a new run holds something else than a run, which is never removed.
+    #[error("`{}` is not empty and holds no run\nhint: `--out` names another folder", .0.display())]
+    Occupied(PathBuf),
     /// The folder holds no run.
     #[error("`{}` is not the folder of a run: it has no `{file}`\nhint: `netwright compile --out {}` starts one", path.display(), path.display())]
     NotARun {

@@ -92,22 +92,15 @@ impl Finals<'_> {
         if known == Some(None) {
             return Ok(None);
         }
-        let graph = self.graph(trial)?;
-        let checkpoint = self.folder.checkpoint(&trial.genotype);
-        let seed = seed::derive(self.config.seed, "full", trial.index as u64);
-        let (config, epochs) = (&self.config.full.train, self.config.full.train.epochs);
+        let epochs = self.config.full.train.epochs;
         let clock = Stopwatch::start();
         let mut observe = |record: &train::EpochRecord| {
             watch(Progress::Step("full training, epochs", at * epochs + record.epoch, of * epochs));
         };
-        let trained = match train::train(&graph, images, config, seed, Some(&checkpoint), &mut observe) {
-            Ok(trained) => Ok(trained),
-            Err(diverged @ TrainError::Diverged { .. }) => Err(diverged.to_string()),
-            Err(other) => return Err(other.into()),
-        };
+        let trained = self.weights(trial, images, &mut observe)?;
         let accuracy = match (&trained, known) {
             (_, Some(Some(accuracy))) => Some(accuracy),
-            (Ok(trained), _) => Some(train::accuracy(&graph, &trained.weights, &self.prepared.dataset.validation)),
+            (Ok(weights), _) => Some(train::accuracy(&self.graph(trial)?, weights, &self.prepared.dataset.validation)),
             (Err(_), _) => None,
         };
         if known.is_none() {
@@ -118,7 +111,24 @@ impl Finals<'_> {
                 seconds: clock.seconds(),
             })?;
         }
-        Ok(accuracy.zip(trained.ok().map(|t| t.weights)))
+        Ok(accuracy.zip(trained.ok()))
+    }
+
+    /// Weights after full training, from the checkpoint as far as that goes; or why the training diverged.
+    fn weights(
+        &self,
+        trial: &TrialRecord,
+        images: &Images,
+        observe: &mut dyn FnMut(&train::EpochRecord),
+    ) -> Result<Result<Weights, String>, RunError> {
+        let checkpoint = self.folder.checkpoint(&trial.genotype);
+        let seed = seed::derive(self.config.seed, "full", trial.index as u64);
+        let config = &self.config.full.train;
+        match train::train(&self.graph(trial)?, images, config, seed, Some(&checkpoint), observe) {
+            Ok(trained) => Ok(Ok(trained.weights)),
+            Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
+            Err(other) => Err(other.into()),
+        }
     }
 
     /// The network as an ONNX file.
@@ -161,12 +171,10 @@ impl Finals<'_> {
     /// The exported winner, and what the test images say of it.
     pub fn test(&mut self, winner: &Finalist) -> Result<(Vec<u8>, Tested), RunError> {
         let trial = &winner.trial;
-        let mut silent = |_: Progress| {};
         let images = seed::stream(self.config.seed, "full images", 0);
         let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
-        let trained = self.train(trial, 0, 1, &images, &mut silent)?;
-        let (accuracy, weights) = trained.expect("a finalist has been trained");
-        let model = self.export(trial, &weights, accuracy)?;
+        let weights = self.weights(trial, &images, &mut |_| {})?.expect("a finalist has been trained");
+        let model = self.export(trial, &weights, winner.validation_accuracy)?;
         let known = self.past.iter().find_map(|entry| match entry {
             Entry::Tested { genotype, tested } if *genotype == trial.genotype => Some(tested.clone()),
             _ => None,

@@ -2,7 +2,7 @@
 
 /// Shape and strides (in elements) of a matrix that lies in a flat buffer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix {
+pub struct Matrix {
     pub rows: usize,
     pub columns: usize,
     row_stride: usize,
@@ -34,7 +34,7 @@ impl Matrix {
 
 /// `product = left * right`, or `+=` with `accumulate`. One thread: the executor already keeps every core busy, and
 /// `gemm`'s own threads lose time at these sizes.
-pub(super) fn multiply(
+pub fn multiply(
     (left, a): (Matrix, &[f32]),
     (right, b): (Matrix, &[f32]),
     accumulate: bool,

@@ -19,7 +19,7 @@ mod destination;
 pub mod elementwise;
 pub mod isa;
 pub mod linear;
-mod matrix;
+pub mod matrix;
 mod plan;
 pub mod pointwise;
 pub mod pool;
