@@ -2,7 +2,6 @@
 //! `INSTA_UPDATE=always cargo test` writes them anew.
 
 use std::fs;
-use std::path::Path;
 
 use assert_cmd::assert::OutputAssertExt;
 use insta::assert_snapshot;
@@ -153,6 +152,8 @@ fn wrong_arguments_are_explained() {
 
 #[cfg(feature = "train")]
 mod runs {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -173,7 +173,7 @@ fn limits_that_no_network_keeps_end_the_search_before_any_training() {
     let folder = tempdir().expect("a temporary folder");
     colours(folder.path());
     write(folder.path(), "impossible.yaml", "name: impossible\nlimits:\n  peak_ram: 1 KiB\n");
-    let (_, told) = compile(&folder, &format!("{COLOURS} --target impossible.yaml --out run"), 2);
+    let (_, told) = compile(&folder, &format!("{COLOURS} --target impossible.yaml --out run"), 1);
     assert!(told.ends_with(NOTHING_FITS), "{told}");
     let journal = fs::read_to_string(folder.path().join("run/journal.jsonl")).expect("the journal is there");
     assert_eq!(journal.lines().count(), 1, "{journal}");
@@ -184,7 +184,7 @@ fn a_latency_limit_that_calibration_excludes_ends_the_search_before_any_training
     let folder = tempdir().expect("a temporary folder");
     colours(folder.path());
     write(folder.path(), "fast.yaml", "name: fast\nlimits:\n  latency: 1 us\n");
-    let (_, told) = compile(&folder, &format!("{COLOURS} --target fast.yaml --out run"), 2);
+    let (_, told) = compile(&folder, &format!("{COLOURS} --target fast.yaml --out run"), 1);
     assert!(told.contains("calibrating latency") && told.ends_with(NOTHING_FITS), "{told}");
 }
 
