@@ -11,9 +11,65 @@ pub(super) struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Time a training step of a network instead.
+    #[cfg(feature = "train")]
+    #[arg(long)]
+    train_step: bool,
+    #[cfg(feature = "train")]
+    #[command(flatten)]
+    step: StepArgs,
+}
+
+#[cfg(feature = "train")]
+#[derive(Args)]
+struct StepArgs {
+    /// The search space of the network.
+    #[arg(long, default_value = "macro", value_parser = ["macro"], requires = "train_step")]
+    space: String,
+    /// The network.
+    #[arg(long, default_value = "111000-011101-111111-111111-011101", requires = "train_step")]
+    genotype: String,
+    /// Images in a step.
+    #[arg(long, default_value_t = 64, requires = "train_step")]
+    batch: usize,
+    /// Threads; by default one for each core.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// `doctor --train-step`: so that anyone can set another framework beside it.
+#[cfg(feature = "train")]
+fn train_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    use crate::experiment::time_step;
+    use crate::space::{MacroConfig, MacroSpace};
+    anyhow::ensure!(args.step.batch >= 2, "a training step takes at least two images\nhint: `--batch 64`");
+    crate::nn::runtime::init(args.step.threads);
+    let space = MacroSpace::new(MacroConfig::default())?;
+    let time = time_step(&space.lower(&space.parse(&args.step.genotype)?), args.step.batch)?;
+    match args.json {
+        true => print_json(&json!({
+            "schema_version": 1,
+            "genotype": args.step.genotype,
+            "batch": time.batch,
+            "threads": time.threads,
+            "steps": time.steps,
+            "step_ms": time.step_ms,
+            "train_images_per_s": time.train_images_per_s,
+            "inference_images_per_s": time.inference_images_per_s,
+        }))?,
+        false => print(&format!(
+            "step       {:.1} ms (batch {}, {} threads, median of {})\ntraining   {:.0} images/s\nevaluation {:.0} images/s\n",
+            time.step_ms, time.batch, time.threads, time.steps, time.train_images_per_s, time.inference_images_per_s,
+        ))?,
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    #[cfg(feature = "train")]
+    if args.train_step {
+        return train_step(args);
+    }
     let host = Host::here();
     let engine = engine();
     let warnings = host.warnings();
@@ -31,10 +87,10 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
                 .as_object()
                 .into_iter()
                 .flatten()
-                .map(|(name, value)| format!("{:<12}{}\n", name, value.to_string().trim_matches('"')))
+                .map(|(name, value)| format!("{:<13}{}\n", name, value.to_string().trim_matches('"')))
                 .collect();
             print(&format!(
-                "netwright   {}\nmachine     {}, {} cores, {}\nruntime     {RUNTIME}\n{}",
+                "netwright    {}\nmachine      {}, {} cores, {}\nruntime      {RUNTIME}\n{}",
                 env!("CARGO_PKG_VERSION"),
                 host.cpu,
                 host.cores,
@@ -50,10 +106,14 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
 #[cfg(feature = "train")]
 fn engine() -> Value {
     crate::nn::runtime::init(None);
+    let peak = crate::experiment::peak();
     json!({
         "training": "yes, on the CPU",
         "isa": format!("{:?}", crate::nn::kernels::isa::current()),
         "threads": rayon::current_num_threads(),
+        "gflop_per_s": (peak.gflop_per_s * 10.0).round() / 10.0,
+        "gb_per_s": (peak.gb_per_s * 10.0).round() / 10.0,
+        "gpu": "none: this build trains on the CPU",
     })
 }
 

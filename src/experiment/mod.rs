@@ -1,7 +1,9 @@
 //! Studies across runs: what a claim about networks, data or strategies rests on.
 
+mod engine;
 mod spread;
 mod strategies;
 
+pub use engine::{Peak, StepTime, peak, time_step};
 pub use spread::{Spread, spread};
 pub use strategies::{Comparison, Pair, compare_strategies};
