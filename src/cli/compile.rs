@@ -56,6 +56,9 @@ pub(super) struct CompileArgs {
     /// Best networks trained in full and measured.
     #[arg(long)]
     finalists: Option<usize>,
+    /// Do not mirror images in training, because left and right mean something; grey images are never mirrored.
+    #[arg(long)]
+    no_mirror: bool,
     /// How networks are proposed.
     #[arg(long, value_enum, default_value = "guided")]
     strategy: StrategyArg,
@@ -190,6 +193,7 @@ fn decide(
         images: args.images,
         width: args.width,
         finalists: args.finalists,
+        mirror: !args.no_mirror,
     };
     let plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
     space = space.scaled(plan.width);
