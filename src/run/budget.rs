@@ -117,8 +117,8 @@ pub fn plan(
         fidelity.train.mirror = mirror;
         fidelity
     };
-    let cheap = fidelity(relative, cheap_passes, requested.epochs, requested.images, available);
-    let full = fidelity(1.0, full_passes, requested.full_epochs, None, available);
+    let cheap = fidelity(relative, cheap_passes, requested.epochs, requested.images, available, 5);
+    let full = fidelity(1.0, full_passes, requested.full_epochs, None, available, 10);
     Ok(Plan { trials, finalists, references, width, cheap: with_mirror(cheap), full: with_mirror(full) })
 }
 
@@ -127,16 +127,13 @@ fn trials_within(budget: Millis) -> usize {
     (TRIALS_IN_TEN_MINUTES * scale).round().clamp(8.0, 120.0) as usize
 }
 
-/// Fewest epochs of a training whose images are not asked for.
-const FEWEST_EPOCHS: usize = 2;
-
-/// Divides passes into epochs and images: as many images as possible, since a new image teaches more than one seen before.
+/// Divides passes into epochs and images: all images if there is time for `few` epochs, else fewer images.
 fn fidelity(width: f64, passes: f64, epochs: Option<usize>, images: Option<usize>, available: usize) -> Fidelity {
     let smallest = 256.min(available);
     let images = match (images, epochs) {
         (Some(images), _) => images.min(available),
         (None, epochs) => {
-            let images = passes / epochs.unwrap_or(FEWEST_EPOCHS) as f64;
+            let images = passes / epochs.unwrap_or(few) as f64;
             (images as usize).clamp(smallest, available)
         }
     };
@@ -176,12 +173,12 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_taken_and_the_rest_follows() {
-        let free = fidelity(1.0, 40_000.0, None, None, 8_000);
+        let free = fidelity(1.0, 40_000.0, None, None, 8_000, 5);
         assert_eq!((free.images, free.train.epochs), (8_000, 5));
-        let short = fidelity(1.0, 10_000.0, None, None, 8_000);
-        assert_eq!((short.images, short.train.epochs), (5_000, 2));
-        let asked = fidelity(1.0, 10_000.0, Some(4), None, 8_000);
-        assert_eq!((asked.images, asked.train.epochs), (2_500, 4));
+        let short = fidelity(1.0, 10_000.0, None, None, 8_000, 5);
+        assert_eq!((short.images, short.train.epochs), (2_000, 5));
+        let asked = fidelity(1.0, 10_000.0, Some(2), None, 8_000, 5);
+        assert_eq!((asked.images, asked.train.epochs), (5_000, 2));
         assert_eq!(trials_within(Millis(TEN_MINUTES_MS)), 24);
         assert_eq!(trials_within(Millis(60_000.0)), 8);
     }
