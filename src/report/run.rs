@@ -56,7 +56,7 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
         summary.tested.images,
         percent(winner.validation_accuracy),
     );
-    text += &format!("{}\n", agreement(summary));
+    text += &format!("agreement  {}\n", agreement(summary));
     text += &format!("ranking    {}\n", cheap_full(summary));
     for warning in &winner.bench.warnings {
         text += &format!("warning    {warning}\n");
@@ -209,7 +209,7 @@ fn predictors(summary: &Summary, layout: Layout) -> String {
 fn agreement(summary: &Summary) -> String {
     let a = &summary.tested.agreement;
     format!(
-        "agreement  tract gives the trained network's answers to within {:.1e} on {} images, {} of other top-1, {} near ties",
+        "tract gives the trained network's answers to within {:.1e} on {} images, {} of other top-1, {} near ties",
         a.max_relative_difference, a.images, a.disagreements, a.near_ties
     )
 }

@@ -128,7 +128,14 @@ fn trials_within(budget: Millis) -> usize {
 }
 
 /// Divides passes into epochs and images: all images if there is time for `few` epochs, else fewer images.
-fn fidelity(width: f64, passes: f64, epochs: Option<usize>, images: Option<usize>, available: usize) -> Fidelity {
+fn fidelity(
+    width: f64,
+    passes: f64,
+    epochs: Option<usize>,
+    images: Option<usize>,
+    available: usize,
+    few: usize,
+) -> Fidelity {
     let smallest = 256.min(available);
     let images = match (images, epochs) {
         (Some(images), _) => images.min(available),
