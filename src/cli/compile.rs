@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::progress::Screen;
 use super::{Exit, print, print_json};
 use crate::data::Dataset;
+use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::runtime;
 use crate::report::{run_json, run_markdown, run_text};
@@ -108,6 +109,12 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     runtime::init(args.common.threads);
     let clock = Stopwatch::start();
     let target = Target::open(&args.target)?;
+    anyhow::ensure!(
+        target.numbers == NumberFormat::F32,
+        "target `{}` stores numbers as {}, and networks are exported as f32 so far\nhint: write `numbers: f32` if the device can run that",
+        target.name,
+        target.numbers
+    );
     let out = args.out.clone().unwrap_or_else(next_free);
     RunFolder::check_free(&out, args.overwrite)?;
     let mut screen = Screen::new();

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{markdown_table, percent, plain_table};
-use crate::graph::NumberFormat;
 use crate::run::{LimitCheck, Summary, TrialRecord};
 use crate::units::{Bytes, Macs, Millis};
 
@@ -173,7 +172,7 @@ fn finalists(summary: &Summary, layout: Layout) -> String {
             f.trial.validation_accuracy.map_or(String::new(), percent),
             percent(f.validation_accuracy),
             Macs(f.cost.macs).to_string(),
-            f.cost.peak_ram(NumberFormat::F32).to_string(),
+            f.cost.peak_ram(summary.target.numbers).to_string(),
             Millis(f.bench.latency.p90_ms).to_string(),
             match (f.verdict.fits(), at == summary.winner) {
                 (true, true) => "winner".to_string(),
