@@ -11,3 +11,5 @@ mod resume;
 mod shared;
 #[cfg(feature = "train")]
 mod small_run;
+#[cfg(feature = "train")]
+mod table_search;
