@@ -12,10 +12,11 @@ use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::runtime;
 use crate::report::{run_json, run_markdown, run_text};
 use crate::run::{
-    self, DataConfig, Prepared, Progress, Requested, RunConfig, RunError, RunFolder, SCHEMA_VERSION, StrategyName,
-    write_whole,
+    self, BUILT_IN_IMAGES, DataConfig, Prepared, Progress, Requested, RunConfig, RunError, RunFolder, SCHEMA_VERSION,
+    StrategyName, write_whole,
 };
-use crate::space::{MacroConfig, MacroSpace};
+use crate::search::GuidedConfig;
+use crate::space::MacroSpace;
 use crate::target::{LatencyModel, Target};
 use crate::units::Millis;
 
@@ -156,9 +157,6 @@ fn next_free() -> PathBuf {
     (1..).map(|n| runs.join(format!("run-{n}"))).find(|path| !path.exists()).expect("there is always a next number")
 }
 
-/// Built-in images for training, validation and test.
-const BUILT_IN_IMAGES: [usize; 3] = [8000, 2000, 2000];
-
 /// Reads the data, calibrates, and turns the budget into counts.
 fn decide(
     args: &CompileArgs,
@@ -184,13 +182,7 @@ fn decide(
         dataset.validation.len(),
         dataset.test.len()
     )));
-    let mut space = MacroConfig {
-        input: dataset.shape(),
-        classes: dataset.classes.len(),
-        mean: dataset.mean.clone(),
-        std: dataset.std.clone(),
-        ..MacroConfig::default()
-    };
+    let space = run::space_of(&dataset);
     watch(Progress::Stage("turning the budget into counts"));
     let requested = Requested {
         budget: args.budget,
@@ -203,7 +195,7 @@ fn decide(
         mirror: !args.no_mirror,
     };
     let plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
-    space = space.scaled(plan.width);
+    let space = space.scaled(plan.width);
     watch(Progress::Note(format!(
         "{} candidates ({} epochs, {} images, width {}), then {} in full ({} epochs, {} images, width {})",
         plan.trials,
@@ -224,14 +216,15 @@ fn decide(
         }
         None => None,
     };
+    let guided = GuidedConfig::of(plan.trials);
     let config = RunConfig {
         schema_version: SCHEMA_VERSION,
         netwright: env!("CARGO_PKG_VERSION").to_string(),
         seed: args.seed,
         strategy: args.strategy.into(),
         trials: plan.trials,
-        initial: (plan.trials / 2).max(4),
-        per_round: (plan.trials / 6).max(2),
+        initial: guided.initial,
+        per_round: guided.per_round,
         finalists: plan.finalists,
         references: plan.references,
         cheap: plan.cheap,

@@ -10,8 +10,8 @@ use crate::data::Dataset;
 use crate::experiment::{compare_strategies, spread};
 use crate::nn::runtime;
 use crate::report::{percent, plain_table};
-use crate::run::{DataConfig, Fidelity, Oracle, RunError, TrainingOracle};
-use crate::space::{MacroConfig, MacroSpace};
+use crate::run::{BUILT_IN_IMAGES, DataConfig, Fidelity, Oracle, RunError, TrainingOracle, space_of};
+use crate::space::MacroSpace;
 use crate::target::Target;
 use crate::train::TrainConfig;
 
@@ -101,17 +101,10 @@ impl Training {
             path: self.data.clone(),
             seed: self.seed,
             side: None,
-            built_in: [8000, 2000, 2000],
+            built_in: BUILT_IN_IMAGES,
             digest: String::new(),
         };
         let dataset = data.open()?;
-        let config = MacroConfig {
-            input: dataset.shape(),
-            classes: dataset.classes.len(),
-            mean: dataset.mean.clone(),
-            std: dataset.std.clone(),
-            ..MacroConfig::default()
-        };
         let train = TrainConfig {
             epochs: self.epochs,
             batch: self.batch,
@@ -119,7 +112,8 @@ impl Training {
             ..TrainConfig::default()
         };
         let fidelity = Fidelity { width: self.width, images: self.images, train };
-        Ok(Ground { target: Target::open(&self.target)?, dataset, space: MacroSpace::new(config)?, fidelity })
+        let space = MacroSpace::new(space_of(&dataset))?;
+        Ok(Ground { target: Target::open(&self.target)?, dataset, space, fidelity })
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::predictor::Kind;
 use crate::run::{Oracle, Outcome, RunError, SpaceSite, search};
 use crate::search::{Guided, GuidedConfig, Random, Strategy};
 use crate::seed;
@@ -69,8 +68,7 @@ pub fn compare_strategies<'o>(
         let mut trainer = oracle(*seed)?;
         let mut remembering = Remembering { oracle: trainer.as_mut(), known: HashMap::new() };
         let search_seed = seed::derive(*seed, "search", 0);
-        let guided =
-            GuidedConfig { initial: (trials / 2).max(4), per_round: (trials / 6).max(2), predictor: Kind::Blend };
+        let guided = GuidedConfig::of(trials);
         let mut best = |strategy: &mut dyn Strategy| {
             let mut site = SpaceSite::new(space, target, None);
             let found = search(&mut site, strategy, &mut remembering, trials, &[], &mut |_| Ok(()));

@@ -74,15 +74,8 @@ pub fn compile(folder: &RunFolder, prepared: Option<Prepared>, watch: Watch) -> 
     let ranked = rank(&trials)?;
 
     watch(Progress::Stage("training, exporting and measuring the finalists"));
-    let (folder_, target_) = (folder, &target);
-    let mut finals = Finals {
-        config: &config,
-        target: target_,
-        prepared: &prepared,
-        folder: folder_,
-        journal: &mut journal,
-        past: &past,
-    };
+    let mut finals =
+        Finals { config: &config, target: &target, prepared: &prepared, folder, journal: &mut journal, past: &past };
     let finalists = finals.run(&ranked, watch)?;
     if finalists.is_empty() {
         let reason = "every full training diverged".to_string();

@@ -64,6 +64,9 @@ pub struct Fidelity {
     pub train: TrainConfig,
 }
 
+/// Built-in images for training, validation and test.
+pub const BUILT_IN_IMAGES: [usize; 3] = [8000, 2000, 2000];
+
 /// Where the images come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -53,8 +53,7 @@ impl Finals<'_> {
     /// Trains, exports and measures; finalists in the order of their full accuracy.
     pub fn run(&mut self, ranked: &[TrialRecord], watch: Watch) -> Result<Vec<Finalist>, RunError> {
         let chosen = choose(ranked, self.config.finalists, self.config.references);
-        let images = seed::stream(self.config.seed, "full images", 0);
-        let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
+        let images = self.images();
         let mut finalists = Vec::new();
         for (at, trial) in chosen.iter().enumerate() {
             let Some((accuracy, weights)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
@@ -68,6 +67,12 @@ impl Finals<'_> {
             b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
         });
         Ok(finalists)
+    }
+
+    /// The images of a full training.
+    fn images(&self) -> Images {
+        let mut rng = seed::stream(self.config.seed, "full images", 0);
+        self.prepared.dataset.train.take_stratified(self.config.full.images, &mut rng)
     }
 
     fn graph(&self, trial: &TrialRecord) -> Result<Graph, RunError> {
@@ -171,8 +176,7 @@ impl Finals<'_> {
     /// The exported winner, and what the test images say of it.
     pub fn test(&mut self, winner: &Finalist) -> Result<(Vec<u8>, Tested), RunError> {
         let trial = &winner.trial;
-        let images = seed::stream(self.config.seed, "full images", 0);
-        let images = self.prepared.dataset.train.take_stratified(self.config.full.images, &mut { images });
+        let images = self.images();
         let weights = self.weights(trial, &images, &mut |_| {})?.expect("a finalist has been trained");
         let model = self.export(trial, &weights, winner.validation_accuracy)?;
         let known = self.past.iter().find_map(|entry| match entry {

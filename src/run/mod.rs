@@ -18,12 +18,12 @@ pub use artifacts::{RunFolder, write_whole};
 pub use budget::{Plan, Requested, plan};
 pub use card::{Card, LimitCheck};
 pub use compile::{Summary, compile};
-pub use config::{DataConfig, Fidelity, RunConfig, SCHEMA_VERSION, StrategyName};
+pub use config::{BUILT_IN_IMAGES, DataConfig, Fidelity, RunConfig, SCHEMA_VERSION, StrategyName};
 pub use error::RunError;
 pub use finalists::{Finalist, Tested};
 pub use journal::{Entry, Journal, TrialRecord};
 pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
-pub use prepare::Prepared;
+pub use prepare::{Prepared, space_of};
 pub use search_loop::search;
 pub use site::SpaceSite;
 

@@ -2,7 +2,7 @@
 
 use super::{DataConfig, RunConfig, RunError};
 use crate::data::{BuiltIn, Dataset, OpenOptions};
-use crate::space::MacroSpace;
+use crate::space::{MacroConfig, MacroSpace};
 
 /// Data and space of a run.
 pub struct Prepared {
@@ -23,6 +23,17 @@ impl Prepared {
             true => Ok(Prepared { dataset, space: MacroSpace::new(config.space.clone())? }),
             false => Err(RunError::DataChanged),
         }
+    }
+}
+
+/// The space at full width for the images and classes of a data set.
+pub fn space_of(dataset: &Dataset) -> MacroConfig {
+    MacroConfig {
+        input: dataset.shape(),
+        classes: dataset.classes.len(),
+        mean: dataset.mean.clone(),
+        std: dataset.std.clone(),
+        ..MacroConfig::default()
     }
 }
 

@@ -22,6 +22,13 @@ pub struct GuidedConfig {
     pub predictor: Kind,
 }
 
+impl GuidedConfig {
+    /// How a search of so many trainings divides them: half at random before the first fit, then three rounds.
+    pub fn of(trials: usize) -> Self {
+        GuidedConfig { initial: (trials / 2).max(4), per_round: (trials / 6).max(2), predictor: Kind::Blend }
+    }
+}
+
 /// The strategy.
 pub struct Guided {
     config: GuidedConfig,
