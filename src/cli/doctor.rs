@@ -15,6 +15,10 @@ pub(super) struct DoctorArgs {
     #[cfg(feature = "train")]
     #[arg(long)]
     train_step: bool,
+    /// Time one operator instead, forward and backward: kind, channels, side, kernel, stride, dilation.
+    #[cfg(feature = "train")]
+    #[arg(long, value_name = "OPERATOR", conflicts_with = "train_step")]
+    operator: Option<String>,
     #[cfg(feature = "train")]
     #[command(flatten)]
     step: StepArgs,
@@ -30,7 +34,7 @@ struct StepArgs {
     #[arg(long, default_value = "111000-011101-111111-111111-011101", requires = "train_step")]
     genotype: String,
     /// Images in a step.
-    #[arg(long, default_value_t = 64, requires = "train_step")]
+    #[arg(long, default_value_t = 64)]
     batch: usize,
     /// Threads; by default one for each core.
     #[arg(long)]
@@ -55,6 +59,7 @@ fn train_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
             "steps": time.steps,
             "step_ms": time.step_ms,
             "train_images_per_s": time.train_images_per_s,
+            "step_memory_bytes": time.step_memory_bytes,
             "inference_images_per_s": time.inference_images_per_s,
         }))?,
         false => print(&format!(
@@ -65,10 +70,38 @@ fn train_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// `doctor --operator`.
+#[cfg(feature = "train")]
+fn operator(text: &str, args: &DoctorArgs) -> anyhow::Result<Exit> {
+    use crate::experiment::{Operator, time_operator};
+    crate::nn::runtime::init(args.step.threads);
+    let operator: Operator = text.parse()?;
+    let time = time_operator(&operator, args.step.batch.max(1));
+    match args.json {
+        true => print_json(&json!({
+            "schema_version": 1,
+            "operator": operator,
+            "batch": args.step.batch.max(1),
+            "threads": rayon::current_num_threads(),
+            "forward_ms": time.forward_ms,
+            "forward_backward_ms": time.forward_backward_ms,
+        }))?,
+        false => print(&format!(
+            "{operator}\nforward               {:.2} ms\nforward and backward  {:.2} ms\n",
+            time.forward_ms, time.forward_backward_ms
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
 pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "train")]
     if args.train_step {
         return train_step(args);
+    }
+    #[cfg(feature = "train")]
+    if let Some(text) = &args.operator {
+        return operator(text, args);
     }
     let host = Host::here();
     let engine = engine();

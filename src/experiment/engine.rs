@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor, Var};
 use serde::Serialize;
 
 use crate::graph::{Graph, Weights};
-use crate::measure::Stopwatch;
+use crate::measure::{self, Stopwatch};
 use crate::nn::kernels::matrix::{Matrix, multiply};
 use crate::nn::{Net, NetworkOp, Sgd, cross_entropy};
 use crate::seed;
@@ -25,6 +25,8 @@ pub struct StepTime {
     pub step_ms: f64,
     /// Images trained in a second, by that median.
     pub train_images_per_s: f64,
+    /// By how much the step raised the memory of the process at its peak, in bytes; where the system tells.
+    pub step_memory_bytes: Option<u64>,
     /// Images evaluated in a second, by the median of as many evaluations of a batch.
     pub inference_images_per_s: f64,
 }
@@ -57,6 +59,7 @@ pub fn time_step(graph: &Graph, batch: usize) -> Result<StepTime, TrainError> {
     let params = Var::from_tensor(&Tensor::from_vec(weights.trained.clone(), weights.layout.trained(), &Device::Cpu)?)?;
     let sgd = Sgd::new(&weights.layout, config.momentum as f32, config.weight_decay as f32, config.clip_norm as f32);
     let network = NetworkOp::new(Net::new(graph), weights.buffers.clone());
+    let before = measure::memory_bytes();
     let (steps, step_ms) = median_ms(|| {
         let loss = cross_entropy(&x.apply_op2(&params, network.clone())?, &labels, 0.0)?;
         let gradients = loss.backward()?;
@@ -64,6 +67,8 @@ pub fn time_step(graph: &Graph, batch: usize) -> Result<StepTime, TrainError> {
         sgd.step(&params, gradient, 1e-3)?;
         Ok::<(), TrainError>(())
     })?;
+    let after = measure::memory_bytes();
+    let step_memory_bytes = before.zip(after).map(|((before, _), (_, peak))| peak.saturating_sub(before));
     let (_, evaluation_ms) = median_ms(|| {
         Net::logits(graph, &weights, batch, |i, image| {
             image.copy_from_slice(&pixels[i * shape.elements()..(i + 1) * shape.elements()]);
@@ -77,6 +82,7 @@ pub fn time_step(graph: &Graph, batch: usize) -> Result<StepTime, TrainError> {
         steps,
         step_ms,
         train_images_per_s: per_second(step_ms),
+        step_memory_bytes,
         inference_images_per_s: per_second(evaluation_ms),
     })
 }
@@ -109,7 +115,7 @@ pub fn peak() -> Peak {
 }
 
 /// Number of runs and their median time, after two that do not count.
-fn median_ms<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<(usize, f64), E> {
+pub(super) fn median_ms<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<(usize, f64), E> {
     for _ in 0..2 {
         run()?;
     }

@@ -72,7 +72,7 @@ pub(super) fn reset_peak_memory() {
 }
 
 /// Memory of this process in bytes: (now, peak). Linux only.
-pub(super) fn memory_bytes() -> Option<(u64, u64)> {
+pub fn memory_bytes() -> Option<(u64, u64)> {
     let status = read("/proc/self/status")?;
     let of = |key: &str| -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;

@@ -18,7 +18,7 @@ pub use bench::{BenchConfig, BenchReport, bench};
 pub use cache::{calibrated, calibration_file, keep};
 pub use calibrate::{Calibration, CalibrationConfig, NetworkTime, calibrate};
 pub use error::MeasureError;
-pub use host::Host;
+pub use host::{Host, memory_bytes};
 pub use profile::{OperatorTime, profile};
 pub use samples::{Latency, Noise, Samples};
 pub use stopwatch::Stopwatch;

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::plan::Plan;
+use super::plan::{Plan, Purpose};
 use super::state::{Chunk, Context, NormState};
 use crate::graph::{BATCH_NORM_EPSILON, Folded, Graph, Layout, NodeId, Op, Role, Weights};
 
@@ -32,10 +32,14 @@ pub struct Workspace {
 }
 
 impl Net {
-    /// Plans a graph.
+    /// Plans a graph for training.
     pub fn new(graph: &Graph) -> Self {
+        Net::planned(graph, Purpose::Training)
+    }
+
+    fn planned(graph: &Graph, purpose: Purpose) -> Self {
         let layout = Layout::of(graph);
-        let plan = Plan::of(graph, &layout);
+        let plan = Plan::of(graph, &layout, purpose);
         let backward = (0..plan.levels.len()).map(|level| plan.backward_order(graph, level)).collect();
         Net { graph: graph.clone(), layout, plan, backward }
     }
@@ -71,25 +75,29 @@ impl Net {
                 chunk.forward_level(&cx, level, norms, images);
             });
         }
-        w.chunks.iter().flat_map(|c| &c.values[self.graph.output()]).copied().collect()
+        let classes = self.graph.output_shape().elements();
+        w.chunks.iter().flat_map(|c| &c.values[self.graph.output()][..c.images * classes]).copied().collect()
     }
 
-    /// Backward pass that follows [`Net::forward`]: the gradient by the flat parameters, from the gradient by the logits
-    /// (batch, classes).
-    pub fn backward(&self, params: &[f32], logits_gradient: &[f32], w: &mut Workspace) -> Vec<f32> {
+    /// Backward pass that follows [`Net::forward`] on the same `images`: the gradient by the flat parameters, from the
+    /// gradient by the logits (batch, classes).
+    pub fn backward(&self, params: &[f32], images: &[f32], logits_gradient: &[f32], w: &mut Workspace) -> Vec<f32> {
         let cx = self.context(params);
-        let output = self.graph.output();
+        let (output, image) = (self.graph.output(), self.graph.input_shape().elements());
+        let per_chunk = w.chunks[0].images;
         let mut rest = logits_gradient;
         for chunk in &mut w.chunks {
-            let (own, others) = rest.split_at(chunk.gradients[output].len());
-            chunk.gradients[output].copy_from_slice(own);
+            chunk.make_room_for_gradients(&cx, self.plan.levels.len() - 1);
+            let (own, others) = rest.split_at(chunk.images * self.graph.output_shape().elements());
+            chunk.gradients[output][..own.len()].copy_from_slice(own);
             chunk.param_gradient.fill(0.0);
             rest = others;
         }
         let mut gradient = vec![0.0; self.layout.trained()];
         for level in (0..self.plan.levels.len()).rev() {
             let (norms, order) = (&w.norms, &self.backward[level]);
-            w.chunks.par_iter_mut().for_each(|chunk| chunk.backward_level(&cx, order, level, norms));
+            let chunks = w.chunks.par_iter_mut().zip(images.par_chunks(per_chunk * image));
+            chunks.for_each(|(chunk, images)| chunk.backward_level(&cx, order, level, norms, images));
             for id in self.norms(level) {
                 self.reduce_norm(&cx, id, &w.chunks, &mut w.norms[id], &mut gradient);
             }
@@ -167,7 +175,7 @@ impl Net {
         image: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
         let folded = Folded::of(graph);
-        let (net, weights) = (Net::new(&folded.graph), folded.weights(weights));
+        let (net, weights) = (Net::planned(&folded.graph, Purpose::Evaluation), folded.weights(weights));
         let cx = net.context(&weights.trained);
         let classes = net.graph.output_shape().elements();
         let elements = net.graph.input_shape().elements();
@@ -185,7 +193,7 @@ impl Net {
                 for level in 0..net.plan.levels.len() {
                     chunk.forward_level(&cx, level, &[], pixels);
                 }
-                logits.copy_from_slice(&chunk.values[net.graph.output()]);
+                logits.copy_from_slice(&chunk.values[net.graph.output()][..logits.len()]);
             },
         );
         logits
@@ -257,7 +265,7 @@ mod tests {
         let (net, mut w) = (Net::new(graph), Workspace::default());
         let mut buffers = weights.buffers.clone();
         let logits = net.forward(&weights.trained, &mut buffers, images, &mut w);
-        let gradient = net.backward(&weights.trained, &direction(logits.len()), &mut w);
+        let gradient = net.backward(&weights.trained, images, &direction(logits.len()), &mut w);
         (logits, gradient, buffers)
     }
 

@@ -50,12 +50,14 @@ impl CustomOp2 for NetworkOp {
         Ok((CpuStorage::F32(logits), shape))
     }
 
-    fn bwd(&self, _: &Tensor, p: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, x: &Tensor, p: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let g = g.flatten_all()?.to_vec1::<f32>()?;
-        let (storage, layout) = p.storage_and_layout();
-        let candle_core::Storage::Cpu(storage) = &*storage else { candle_core::bail!("the network runs on the CPU") };
-        let params = contiguous(storage, layout)?;
-        let gradient = self.net.backward(params, &g, &mut self.state().workspace);
+        let ((images, lx), (params, lp)) = (x.storage_and_layout(), p.storage_and_layout());
+        let (candle_core::Storage::Cpu(images), candle_core::Storage::Cpu(params)) = (&*images, &*params) else {
+            candle_core::bail!("the network runs on the CPU")
+        };
+        let (images, params) = (contiguous(images, lx)?, contiguous(params, lp)?);
+        let gradient = self.net.backward(params, images, &g, &mut self.state().workspace);
         Ok((None, Some(Tensor::from_vec(gradient, p.shape(), p.device())?)))
     }
 }

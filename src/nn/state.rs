@@ -24,6 +24,24 @@ impl Context<'_> {
     fn weight(&self, node: NodeId) -> &[f32] {
         self.param(node, Role::Weight).expect("convolutions and linear layers have weights")
     }
+
+    /// Where the value of a node lies in its buffer for a block of images.
+    fn value_span(&self, id: NodeId, block: &Range<usize>) -> Range<usize> {
+        let shape = self.graph.node(id).shape;
+        if self.plan.value_is_local[id] { 0..block.len() * shape.elements() } else { span(shape, block) }
+    }
+
+    /// Where the gradient by the output of a node lies in its buffer for a block of images.
+    fn gradient_span(&self, id: NodeId, block: &Range<usize>) -> Range<usize> {
+        let shape = self.graph.node(id).shape;
+        if self.plan.gradient_is_local[id] { 0..block.len() * shape.elements() } else { span(shape, block) }
+    }
+
+    /// Values of a buffer for `images` images, or for those at work in the node's level.
+    fn room(&self, id: NodeId, local: bool, level: usize, images: usize) -> usize {
+        let kept = if local { self.plan.images_together[level].min(images) } else { images };
+        kept * self.graph.node(id).shape.elements()
+    }
 }
 
 /// Statistics of one normalisation over a whole batch, and what follows from them in the backward pass.
@@ -44,10 +62,12 @@ pub(super) struct NormState {
 #[derive(Default)]
 pub(super) struct Chunk {
     pub images: usize,
-    /// For each node, its output for all images.
+    /// For each node, its output, while it is needed: for all images, or for those at work. Buffers may be longer.
     pub values: Vec<Vec<f32>>,
-    /// For each node, the gradient of the loss by its output.
+    /// For each node, the gradient of the loss by its output, while it is needed.
     pub gradients: Vec<Vec<f32>>,
+    /// Buffers that hold nothing at present.
+    spare: Vec<Vec<f32>>,
     /// For each normalisation, (image, channel) → mean and sum of squared deviations of what it reads.
     pub moments: Vec<Vec<(f32, f32)>>,
     /// For each normalisation, (image, channel) → sums of its backward pass.
@@ -66,24 +86,19 @@ impl Chunk {
         self.images = images;
         for all in [&mut self.values, &mut self.gradients] {
             all.resize(nodes.len(), Vec::new());
+            self.spare.extend(all.iter_mut().map(std::mem::take).filter(|b| !b.is_empty()));
         }
         for all in [&mut self.moments, &mut self.sums] {
             all.resize(nodes.len(), Vec::new());
         }
         self.winners.resize(nodes.len(), Vec::new());
         for (id, node) in nodes.iter().enumerate() {
-            let is_virtual = cx.plan.virtual_relu[id].is_some();
-            let elements = if is_virtual { 0 } else { images * node.shape.elements() };
-            self.values[id].resize(elements, 0.0);
-            if with_gradients && cx.plan.needs_gradient[id] {
-                self.gradients[id].resize(elements, 0.0);
-            }
             if node.op == Op::BatchNorm {
                 self.moments[id].resize(images * node.shape.channels, (0.0, 0.0));
                 self.sums[id].resize(images * node.shape.channels, (0.0, 0.0));
             }
             if matches!(node.op, Op::MaxPool(_)) {
-                self.winners[id].resize(elements, 0);
+                self.winners[id].resize(images * node.shape.elements(), 0);
             }
         }
         if with_gradients {
@@ -93,6 +108,9 @@ impl Chunk {
 
     /// Runs the nodes of one level forward on all images.
     pub fn forward_level(&mut self, cx: &Context, level: usize, norms: &[NormState], images: &[f32]) {
+        for id in cx.plan.levels[level].iter().filter(|id| cx.plan.virtual_relu[**id].is_none()) {
+            self.values[*id] = self.take(cx.room(*id, cx.plan.value_is_local[*id], level, self.images));
+        }
         for block in blocks(self.images, cx.plan.images_together[level]) {
             for id in &cx.plan.levels[level] {
                 if cx.plan.virtual_relu[*id].is_none() {
@@ -101,17 +119,33 @@ impl Chunk {
                 }
             }
         }
+        self.forget_values(&cx.plan.forgotten_forward[level]);
+    }
+
+    /// A buffer of at least `len` values of any content: the smallest that fits among those that are not much too large.
+    fn take(&mut self, len: usize) -> Vec<f32> {
+        const MUCH: usize = 4;
+        let fits = |b: &Vec<f32>| (len..=MUCH * len).contains(&b.len());
+        let fitting = self.spare.iter().enumerate().filter(|(_, b)| fits(b));
+        match fitting.min_by_key(|(_, b)| b.len()) {
+            Some((at, _)) => self.spare.swap_remove(at),
+            None => vec![0.0; len],
+        }
+    }
+
+    fn forget_values(&mut self, ids: &[NodeId]) {
+        self.spare.extend(ids.iter().map(|id| std::mem::take(&mut self.values[*id])).filter(|b| !b.is_empty()));
     }
 
     fn forward(&mut self, cx: &Context, id: NodeId, norms: &[NormState], images: &[f32], block: Range<usize>) {
         let node = cx.graph.node(id);
         let n = block.len();
         let mut output = std::mem::take(&mut self.values[id]);
-        let y = of(&mut output, node.shape, &block);
+        let y = &mut output[cx.value_span(id, &block)];
         let read = |at: usize| {
             let (source, relu) = cx.plan.source(node.inputs[at]);
             let shape = cx.graph.node(source).shape;
-            (&self.values[source][span(shape, &block)], shape, relu)
+            (&self.values[source][cx.value_span(source, &block)], shape, relu)
         };
         match &node.op {
             Op::Input(shape) => y.copy_from_slice(&images[span(*shape, &block)]),
@@ -188,7 +222,7 @@ impl Chunk {
     /// Takes the moments of a value that a normalisation will read, while it is in the cache.
     fn take_moments(&mut self, cx: &Context, id: NodeId, block: Range<usize>) {
         let shape = cx.graph.node(id).shape;
-        let x = &self.values[id][span(shape, &block)];
+        let x = &self.values[id][cx.value_span(id, &block)];
         for norm in &cx.plan.norms_of[id] {
             let moments = &mut self.moments[*norm][span(Shape::vector(shape.channels), &block)];
             batch_norm::image_moments(shape.channels, shape.plane(), block.len(), x, moments);
@@ -197,19 +231,49 @@ impl Chunk {
 
     /// Runs one level backward on all images: gradients go to the inputs of the normalisations above and of the level's
     /// own operators, then the level's own normalisations take their sums.
-    pub fn backward_level(&mut self, cx: &Context, order: &[NodeId], level: usize, norms: &[NormState]) {
+    pub fn backward_level(
+        &mut self,
+        cx: &Context,
+        order: &[NodeId],
+        level: usize,
+        norms: &[NormState],
+        images: &[f32],
+    ) {
+        self.make_room_for_gradients(cx, level);
+        for id in &cx.plan.recomputed[level] {
+            self.values[*id] = self.take(cx.room(*id, true, level, self.images));
+        }
         for block in blocks(self.images, cx.plan.images_together[level]) {
+            for id in &cx.plan.recomputed[level] {
+                self.forward(cx, *id, norms, images, block.clone());
+            }
             for id in order.iter().filter(|id| cx.plan.needs_gradient[**id]) {
                 self.backward(cx, *id, norms, block.clone());
             }
             for id in cx.plan.levels[level].iter().filter(|id| cx.graph.node(**id).op == Op::BatchNorm) {
-                let node = cx.graph.node(*id);
-                let (NormState { mean, inv_std, .. }, range) = (&norms[*id], span(node.shape, &block));
-                let x = &self.values[node.inputs[0]][range.clone()];
-                let gy = &self.gradients[*id][range];
-                let sums = &mut self.sums[*id][span(Shape::vector(node.shape.channels), &block)];
-                let (channels, plane) = (node.shape.channels, node.shape.plane());
-                batch_norm::backward_sums(channels, plane, block.len(), x, gy, mean, inv_std, sums);
+                self.take_sums(cx, *id, &norms[*id], &block);
+            }
+        }
+        self.forget_values(&cx.plan.forgotten_backward[level]);
+        let gradients = cx.plan.gradients_forgotten[level].iter().map(|id| std::mem::take(&mut self.gradients[*id]));
+        self.spare.extend(gradients);
+    }
+
+    /// What the backward pass of a normalisation needs of the whole batch.
+    fn take_sums(&mut self, cx: &Context, id: NodeId, norm: &NormState, block: &Range<usize>) {
+        let node = cx.graph.node(id);
+        let (channels, plane) = (node.shape.channels, node.shape.plane());
+        let x = &self.values[node.inputs[0]][cx.value_span(node.inputs[0], block)];
+        let gy = &self.gradients[id][cx.gradient_span(id, block)];
+        let sums = &mut self.sums[id][span(Shape::vector(channels), block)];
+        batch_norm::backward_sums(channels, plane, block.len(), x, gy, &norm.mean, &norm.inv_std, sums);
+    }
+
+    /// Gives a buffer to each gradient that is first written in the backward pass of `level`, unless it has one.
+    pub fn make_room_for_gradients(&mut self, cx: &Context, level: usize) {
+        for id in &cx.plan.gradients_born[level] {
+            if self.gradients[*id].is_empty() {
+                self.gradients[*id] = self.take(cx.room(*id, cx.plan.gradient_is_local[*id], level, self.images));
             }
         }
     }
@@ -218,17 +282,17 @@ impl Chunk {
         let node = cx.graph.node(id);
         let n = block.len();
         let gradient = std::mem::take(&mut self.gradients[id]);
-        let gy = &gradient[span(node.shape, &block)];
+        let gy = &gradient[cx.gradient_span(id, &block)];
         let mut params = std::mem::take(&mut self.param_gradient);
         let param = |role| cx.layout.find(id, role).map(|s| s.offset..s.offset + s.elements());
         for (at, input) in node.inputs.iter().enumerate() {
             let (source, relu) = cx.plan.source(*input);
             let shape = cx.graph.node(source).shape;
-            let range = span(shape, &block);
             let mut target = std::mem::take(&mut self.gradients[source]);
-            let x = &self.values[source][range.clone()];
+            // Empty where the operator does not read its input in the backward pass: it may be gone.
+            let x = self.values[source].get(cx.value_span(source, &block)).unwrap_or_default();
             let wanted = cx.plan.needs_gradient[source];
-            let gx: &mut [f32] = if wanted { &mut target[range] } else { &mut [] };
+            let gx: &mut [f32] = if wanted { &mut target[cx.gradient_span(source, &block)] } else { &mut [] };
             let accumulate = cx.plan.accumulates[id][at];
             let s = &mut self.scratch;
             match &node.op {
@@ -335,10 +399,6 @@ fn blocks(images: usize, together: usize) -> impl Iterator<Item = Range<usize>> 
 /// Where the values of a block of images lie.
 fn span(shape: Shape, block: &Range<usize>) -> Range<usize> {
     block.start * shape.elements()..block.end * shape.elements()
-}
-
-fn of<'a>(values: &'a mut [f32], shape: Shape, block: &Range<usize>) -> &'a mut [f32] {
-    &mut values[span(shape, block)]
 }
 
 /// Which kernel computes a convolution.
