@@ -147,7 +147,7 @@ def graph_predictor():
         def __init__(self):
             super().__init__()
             self.layers = nn.ModuleList([Convolution(5, 144), Convolution(144, 144), Convolution(144, 144)])
-            self.hidden, self.output = nn.Linear(144, 128), nn.Linear(128, 1)
+            self.hidden, self.output = nn.Linear(144, 128, bias=False), nn.Linear(128, 1, bias=False)
 
         def forward(self, a, at, x):
             for layer in self.layers:

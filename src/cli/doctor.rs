@@ -19,6 +19,10 @@ pub(super) struct DoctorArgs {
     #[cfg(feature = "train")]
     #[arg(long, value_name = "OPERATOR", conflicts_with = "train_step")]
     operator: Option<String>,
+    /// Time the graph convolutional predictor instead: a training step on a batch of cells, and scoring.
+    #[cfg(feature = "train")]
+    #[arg(long, conflicts_with_all = ["train_step", "operator"])]
+    predictor_step: bool,
     #[cfg(feature = "train")]
     #[command(flatten)]
     step: StepArgs,
@@ -70,6 +74,30 @@ fn train_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// `doctor --predictor-step`.
+#[cfg(feature = "train")]
+fn predictor_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    crate::nn::runtime::init(args.step.threads);
+    let batch = args.step.batch.max(1);
+    let time = crate::experiment::time_predictor(batch);
+    match args.json {
+        true => print_json(&json!({
+            "schema_version": 1,
+            "batch": batch,
+            "threads": rayon::current_num_threads(),
+            "train_step_ms": time.train_step_ms,
+            "scored_per_s": time.scored_per_s,
+        }))?,
+        false => print(&format!(
+            "training step  {:.2} ms (batch {batch}, {} threads)\nscoring        {:.0} graphs/s\n",
+            time.train_step_ms,
+            rayon::current_num_threads(),
+            time.scored_per_s
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
 /// `doctor --operator`.
 #[cfg(feature = "train")]
 fn operator(text: &str, args: &DoctorArgs) -> anyhow::Result<Exit> {
@@ -98,6 +126,10 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "train")]
     if args.train_step {
         return train_step(args);
+    }
+    #[cfg(feature = "train")]
+    if args.predictor_step {
+        return predictor_step(args);
     }
     #[cfg(feature = "train")]
     if let Some(text) = &args.operator {

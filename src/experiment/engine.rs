@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::graph::{Graph, Weights};
 use crate::measure::{self, Stopwatch};
 use crate::nn::kernels::matrix::{Matrix, multiply};
-use crate::nn::{Net, NetworkOp, Sgd, cross_entropy};
+use crate::nn::{Net, NetworkOp, Optimiser, cross_entropy};
+use crate::predictor::PredictorWork;
 use crate::seed;
 use crate::stats;
 use crate::train::{TrainConfig, TrainError};
@@ -57,14 +58,15 @@ pub fn time_step(graph: &Graph, batch: usize) -> Result<StepTime, TrainError> {
     let labels: Vec<u32> = (0..batch).map(|i| (i % classes) as u32).collect();
     let x = Tensor::from_vec(pixels.clone(), (batch, shape.channels, shape.height, shape.width), &Device::Cpu)?;
     let params = Var::from_tensor(&Tensor::from_vec(weights.trained.clone(), weights.layout.trained(), &Device::Cpu)?)?;
-    let sgd = Sgd::new(&weights.layout, config.momentum as f32, config.weight_decay as f32, config.clip_norm as f32);
+    let optimiser =
+        Optimiser::new(&weights.layout, config.optimiser, config.weight_decay as f32, config.clip_norm as f32);
     let network = NetworkOp::new(Net::new(graph), weights.buffers.clone());
     let before = measure::memory_bytes();
     let (steps, step_ms) = median_ms(|| {
         let loss = cross_entropy(&x.apply_op2(&params, network.clone())?, &labels, 0.0)?;
         let gradients = loss.backward()?;
         let gradient = gradients.get(&params).expect("the loss depends on the parameters");
-        sgd.step(&params, gradient, 1e-3)?;
+        optimiser.step(&params, gradient, 1e-3)?;
         Ok::<(), TrainError>(())
     })?;
     let after = measure::memory_bytes();
@@ -85,6 +87,25 @@ pub fn time_step(graph: &Graph, batch: usize) -> Result<StepTime, TrainError> {
         step_memory_bytes,
         inference_images_per_s: per_second(evaluation_ms),
     })
+}
+
+/// Speed of the graph convolutional predictor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PredictorTime {
+    /// Median time of a training step, in milliseconds.
+    pub train_step_ms: f64,
+    /// Graphs scored in a second.
+    pub scored_per_s: f64,
+}
+
+/// Times the predictor of Wen et al. (2019) on cells of seven nodes: a training step on `graphs` graphs, and scoring them.
+pub fn time_predictor(graphs: usize) -> PredictorTime {
+    let mut work = PredictorWork::new(graphs);
+    let (Ok((_, train_step_ms)), Ok((_, score_ms))) = (
+        median_ms(|| Ok::<(), std::convert::Infallible>(work.train())),
+        median_ms(|| Ok::<(), std::convert::Infallible>(drop(std::hint::black_box(work.score())))),
+    );
+    PredictorTime { train_step_ms, scored_per_s: graphs as f64 / score_ms * 1e3 }
 }
 
 /// Measures what one core does at best.

@@ -5,7 +5,7 @@ mod operator;
 mod spread;
 mod strategies;
 
-pub use engine::{Peak, StepTime, peak, time_step};
+pub use engine::{Peak, PredictorTime, StepTime, peak, time_predictor, time_step};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};
 pub use spread::{Spread, spread};
 pub use strategies::{Comparison, Pair, compare_strategies};

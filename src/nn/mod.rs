@@ -6,11 +6,11 @@
 pub mod kernels;
 mod net;
 mod network_op;
+mod optimiser;
 mod plan;
 pub mod runtime;
-mod sgd;
 mod state;
 
 pub use net::Net;
 pub use network_op::{NetworkOp, cross_entropy};
-pub use sgd::Sgd;
+pub use optimiser::{Method, Optimiser};

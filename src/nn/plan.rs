@@ -226,14 +226,9 @@ fn images_together(graph: &Graph, nodes: &[NodeId]) -> usize {
 /// Whether a value costs less to compute again than to keep: about one operation for each element.
 fn is_cheap(op: &Op) -> bool {
     match op {
-        Op::Input(_)
-        | Op::Normalize(_)
-        | Op::BatchNorm
-        | Op::Relu
-        | Op::Relu6
-        | Op::Add
-        | Op::Concat
-        | Op::Crop(_) => true,
+        Op::Input(_) | Op::Normalize(_) | Op::BatchNorm | Op::Relu | Op::Relu6 | Op::Add | Op::Concat | Op::Crop(_) => {
+            true
+        }
         Op::Conv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalMean | Op::Linear(_) => false,
     }
 }

@@ -20,10 +20,12 @@ mod colouring;
 mod dense;
 mod error;
 mod evaluation;
+mod gcn;
 mod gnn;
 mod gnn_tape;
 mod mlp;
 mod size;
+mod speed;
 mod training;
 
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub use evaluation::{Evaluation, cross_validate};
 use gnn::Gnn;
 use mlp::Mlp;
 use size::SizeLine;
+pub use speed::PredictorWork;
 use training::Ensemble;
 pub use training::{GNN_SCHEDULE, MLP_SCHEDULE, SEED_SCHEDULE, Schedule};
 

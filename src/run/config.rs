@@ -8,7 +8,7 @@ use crate::space::MacroConfig;
 use crate::train::TrainConfig;
 
 /// Version of the files in a run folder.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything that a run depends on, beside target and latency model, which have files of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,17 +15,17 @@ pub(super) struct Checkpoint {
     pub identity: String,
     pub trained: Vec<f32>,
     pub buffers: Vec<f32>,
-    pub velocity: Vec<f32>,
+    pub optimiser: Vec<f32>,
     pub curve: Vec<EpochRecord>,
 }
 
-const ARRAYS: [&str; 3] = ["trained", "buffers", "velocity"];
+const ARRAYS: [&str; 3] = ["trained", "buffers", "optimiser"];
 
 impl Checkpoint {
     /// Writes beside the file and renames, so that there is always one whole checkpoint.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let wrong = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
-        let bytes: Vec<Vec<u8>> = [&self.trained, &self.buffers, &self.velocity]
+        let bytes: Vec<Vec<u8>> = [&self.trained, &self.buffers, &self.optimiser]
             .map(|values| values.iter().flat_map(|v| v.to_le_bytes()).collect())
             .to_vec();
         let views: Result<Vec<(&str, TensorView)>, _> = ARRAYS
@@ -64,7 +64,7 @@ impl Checkpoint {
             identity: identity.to_string(),
             trained: values("trained")?,
             buffers: values("buffers")?,
-            velocity: values("velocity")?,
+            optimiser: values("optimiser")?,
             curve: curve.ok_or_else(|| wrong("it has no curve".to_string()))?,
         }))
     }

@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
-/// Settings of one training: SGD with Nesterov momentum, a full cosine schedule with warm-up, label smoothing, random crop
+use crate::nn::Method;
+
+/// Settings of one training: SGD with Nesterov momentum or AdamW, a full cosine schedule with warm-up, label smoothing, random crop
 /// and flip.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,8 +17,8 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// Longest gradient of a step; a longer one is shortened.
     pub clip_norm: f64,
-    /// Momentum.
-    pub momentum: f64,
+    /// How parameters move along their gradient.
+    pub optimiser: Method,
     /// Weight decay of convolutions and linear layers.
     pub weight_decay: f64,
     /// Probability mass that the target spreads over all classes.
@@ -36,7 +38,7 @@ impl Default for TrainConfig {
             batch: 32,
             learning_rate: 0.1,
             clip_norm: 2.0,
-            momentum: 0.9,
+            optimiser: Method::Sgd { momentum: 0.9 },
             weight_decay: 4e-4,
             label_smoothing: 0.05,
             warm_up: 0.2,

@@ -8,7 +8,7 @@ use super::checkpoint::Checkpoint;
 use super::{TrainConfig, TrainError, top1};
 use crate::data::{Augment, Images, epoch_order, fill_batch};
 use crate::graph::{Graph, Layout, Weights};
-use crate::nn::{Net, NetworkOp, Sgd, cross_entropy};
+use crate::nn::{Net, NetworkOp, Optimiser, cross_entropy};
 use crate::seed;
 
 /// A loss this many times that of guessing is no longer training.
@@ -78,7 +78,7 @@ struct Trainer<'a> {
     network: NetworkOp,
     layout: Layout,
     params: Var,
-    sgd: Sgd,
+    optimiser: Optimiser,
     batch: usize,
     curve: Vec<EpochRecord>,
 }
@@ -92,10 +92,10 @@ impl<'a> Trainer<'a> {
         saved: Option<Checkpoint>,
     ) -> Result<Self, TrainError> {
         let Weights { layout, trained, buffers } = Weights::init(graph, &mut seed::stream(seed, "weights", 0));
-        let sgd = Sgd::new(&layout, config.momentum as f32, config.weight_decay as f32, config.clip_norm as f32);
+        let optimiser = Optimiser::new(&layout, config.optimiser, config.weight_decay as f32, config.clip_norm as f32);
         let (trained, buffers, curve) = match saved {
             Some(saved) => {
-                sgd.set_velocity(saved.velocity);
+                optimiser.set_state(saved.optimiser);
                 (saved.trained, saved.buffers, saved.curve)
             }
             None => (trained, buffers, Vec::new()),
@@ -103,7 +103,7 @@ impl<'a> Trainer<'a> {
         let params = Var::from_tensor(&Tensor::from_vec(trained, layout.trained(), &Device::Cpu)?)?;
         let network = NetworkOp::new(Net::new(graph), buffers);
         let batch = config.batch.min(images.len());
-        Ok(Trainer { images, config, seed, network, layout, params, sgd, batch, curve })
+        Ok(Trainer { images, config, seed, network, layout, params, optimiser, batch, curve })
     }
 
     fn epoch(&self) -> Result<EpochRecord, TrainError> {
@@ -136,7 +136,7 @@ impl<'a> Trainer<'a> {
         let loss = cross_entropy(&logits, labels, self.config.label_smoothing as f32)?;
         let gradients = loss.backward()?;
         let gradient = gradients.get(&self.params).expect("the loss depends on the parameters");
-        self.sgd.step(&self.params, gradient, rate)?;
+        self.optimiser.step(&self.params, gradient, rate)?;
         Ok((loss.to_scalar::<f32>()?, logits.flatten_all()?.to_vec1::<f32>()?))
     }
 
@@ -157,7 +157,7 @@ impl<'a> Trainer<'a> {
             identity: identity.to_string(),
             trained: self.params.to_vec1()?,
             buffers: self.network.buffers(),
-            velocity: self.sgd.velocity(),
+            optimiser: self.optimiser.state(),
             curve: self.curve.clone(),
         })
     }

@@ -11,6 +11,7 @@
 // instructions of the function it stands in.
 #![allow(clippy::needless_range_loop)]
 
+pub mod adamw;
 pub mod batch_norm;
 mod bundle;
 pub mod dense;
@@ -20,6 +21,7 @@ pub mod elementwise;
 pub mod isa;
 pub mod linear;
 pub mod matrix;
+pub mod messages;
 mod plan;
 pub mod pointwise;
 pub mod pool;
