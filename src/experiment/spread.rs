@@ -40,7 +40,7 @@ pub fn spread(
     let mut strategy = Random::new(seed);
     let mut trained = Vec::new();
     for index in 0..networks {
-        let genotype = strategy.ask(&mut site)?.genotype;
+        let genotype = strategy.ask(&mut site, &[])?.expect("nothing is pending").genotype;
         if let Ok(accuracy) = oracle.evaluate(&genotype, index)? {
             step(index, accuracy);
             trained.push((accuracy, genotype.clone()));

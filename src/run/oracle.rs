@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::{Fidelity, RunError};
 use crate::data::{Dataset, Images};
 use crate::seed;
@@ -18,7 +20,24 @@ pub trait Oracle {
     /// # Errors
     /// If the run cannot go on. A training that fails is an outcome.
     fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError>;
+
+    /// How many networks are best evaluated together.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// [`Oracle::evaluate`] of several networks, in their order, with the same outcomes.
+    ///
+    /// # Errors
+    /// As there.
+    fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {
+        trials.iter().map(|(genotype, trial)| self.evaluate(genotype, *trial)).collect()
+    }
 }
+
+/// Networks that are trained side by side on a processor of several cores: while one waits for its slowest thread, the
+/// other works.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Trains each network on a part of the training images and tests it on the validation images.
 pub struct TrainingOracle<'a> {
@@ -42,8 +61,8 @@ impl<'a> TrainingOracle<'a> {
     }
 }
 
-impl Oracle for TrainingOracle<'_> {
-    fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
+impl TrainingOracle<'_> {
+    fn train(&self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
         let graph = self.space.lower(genotype);
         let seed = seed::derive(self.seed, "trial", trial as u64);
         match train::train(&graph, &self.images, &self.fidelity.train, seed, None, &mut |_| {}) {
@@ -51,6 +70,20 @@ impl Oracle for TrainingOracle<'_> {
             Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
             Err(other) => Err(other.into()),
         }
+    }
+}
+
+impl Oracle for TrainingOracle<'_> {
+    fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
+        self.train(genotype, trial)
+    }
+
+    fn at_once(&self) -> usize {
+        SIDE_BY_SIDE.min(rayon::current_num_threads())
+    }
+
+    fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {
+        trials.par_iter().map(|(genotype, trial)| self.train(genotype, *trial)).collect()
     }
 }
 

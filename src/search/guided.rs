@@ -57,9 +57,10 @@ impl Guided {
         Guided { config, seed, told: Vec::new(), seen: HashSet::new(), round: Round::default() }
     }
 
-    fn random(&self, site: &mut dyn Site) -> Result<Proposal, SearchError> {
-        let genotype = draw(site, &self.seen, self.seed, self.told.len() as u64)?;
-        Ok(Proposal { genotype, origin: Origin::Random, predicted: None })
+    fn random(&self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
+        let seen = |g: &Genotype| self.seen.contains(g) || pending.contains(g);
+        let genotype = draw(site, seen, self.seed, (self.told.len() + pending.len()) as u64)?;
+        Ok(Some(Proposal { genotype, origin: Origin::Random, predicted: None }))
     }
 
     /// Fits on the first `start` trainings and evolves; the most promising new networks, best first.
@@ -77,8 +78,8 @@ impl Guided {
         start.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let mut population: Vec<Genotype> = start.iter().take(10).map(|(g, _)| (*g).clone()).collect();
         for fresh in 0..FRESH_STARTS as u64 {
-            let seen: HashSet<Genotype> = population.iter().cloned().collect();
-            population.push(draw(site, &seen, seed::derive(self.seed, "fresh", index), fresh)?);
+            let drawn = draw(site, |g| population.contains(g), seed::derive(self.seed, "fresh", index), fresh)?;
+            population.push(drawn);
         }
         let mut rng = seed::stream(self.seed, "evolution", index);
         let ranked = evolve(site, population, &EvolutionConfig::default(), &score, &mut rng)?;
@@ -89,26 +90,30 @@ impl Guided {
     }
 
     /// Where the round of the next training began, and the training's place in it.
-    fn place_in_round(&self) -> Option<(usize, usize)> {
-        let after = self.told.len().checked_sub(self.config.initial)?;
-        let place = after % self.config.per_round;
-        Some((self.told.len() - place, place))
+    fn place_in_round(&self, pending: usize) -> Option<(usize, usize)> {
+        let index = self.told.len() + pending;
+        let place = index.checked_sub(self.config.initial)? % self.config.per_round;
+        Some((index - place, place))
     }
 }
 
 impl Strategy for Guided {
-    fn ask(&mut self, site: &mut dyn Site) -> Result<Proposal, SearchError> {
-        let Some((start, place)) = self.place_in_round() else { return self.random(site) };
+    fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
+        let Some((start, place)) = self.place_in_round(pending.len()) else { return self.random(site, pending) };
+        if start > self.told.len() {
+            return Ok(None);
+        }
         let successes = self.told[..start].iter().filter(|(_, a)| a.is_some()).count();
         let explores = self.config.per_round > 1 && place + 1 == self.config.per_round;
         if explores || successes < FEWEST_KNOWN {
-            return self.random(site);
+            return self.random(site, pending);
         }
         if self.round.start != start {
             self.round = Round { start, proposals: self.plan_round(site, start)? };
         }
-        let next = self.round.proposals.iter().find(|p| !self.seen.contains(&p.genotype));
-        next.cloned().map_or_else(|| self.random(site), Ok)
+        let new = |p: &&Proposal| !self.seen.contains(&p.genotype) && !pending.contains(&p.genotype);
+        let next = self.round.proposals.iter().find(new).cloned();
+        next.map_or_else(|| self.random(site, pending), |next| Ok(Some(next)))
     }
 
     fn tell(&mut self, genotype: &Genotype, accuracy: Option<f64>) {

@@ -64,8 +64,10 @@ pub enum SearchError {
 
 /// A search strategy.
 pub trait Strategy {
-    /// The next network to train; never one that was told before.
-    fn ask(&mut self, site: &mut dyn Site) -> Result<Proposal, SearchError>;
+    /// The next network to train, while those `pending` are being trained; never one that is pending or was told before.
+    /// Nothing if the strategy waits for the outcomes of those pending, which it never does when there are none. What it
+    /// proposes does not depend on how many are trained at once.
+    fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError>;
     /// The outcome of a training: the accuracy, or nothing if it failed.
     fn tell(&mut self, genotype: &Genotype, accuracy: Option<f64>);
 }

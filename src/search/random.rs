@@ -25,9 +25,10 @@ impl Random {
 }
 
 impl Strategy for Random {
-    fn ask(&mut self, site: &mut dyn Site) -> Result<Proposal, SearchError> {
-        let genotype = draw(site, &self.seen, self.seed, self.told)?;
-        Ok(Proposal { genotype, origin: Origin::Random, predicted: None })
+    fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
+        let seen = |g: &Genotype| self.seen.contains(g) || pending.contains(g);
+        let genotype = draw(site, seen, self.seed, self.told + pending.len() as u64)?;
+        Ok(Some(Proposal { genotype, origin: Origin::Random, predicted: None }))
     }
 
     fn tell(&mut self, genotype: &Genotype, _: Option<f64>) {
@@ -36,17 +37,17 @@ impl Strategy for Random {
     }
 }
 
-/// A random feasible genotype that is not in `seen`, from the stream of trial `index`.
+/// A random feasible genotype that is not `seen`, from the stream of trial `index`.
 pub(super) fn draw(
     site: &mut dyn Site,
-    seen: &HashSet<Genotype>,
+    seen: impl Fn(&Genotype) -> bool,
     seed: u64,
     index: u64,
 ) -> Result<Genotype, SearchError> {
     let mut rng = seed::stream(seed, "sample", index);
     for _ in 0..MOST_TRIES {
         let genotype = site.sample(&mut rng);
-        if !seen.contains(&genotype) && site.is_feasible(&genotype) {
+        if !seen(&genotype) && site.is_feasible(&genotype) {
             return Ok(genotype);
         }
     }

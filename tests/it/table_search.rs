@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 
-use netwright::run::{SpaceSite, TableOracle, search};
-use netwright::search::Random;
+use netwright::predictor::Kind;
+use netwright::run::{Oracle, Outcome, RunError, SpaceSite, TableOracle, search};
+use netwright::search::{Guided, GuidedConfig, Random, Strategy};
 use netwright::space::{Genotype, LayerConfig, MacroConfig, MacroSpace};
 use netwright::target::Target;
 
 #[test]
 fn a_search_over_a_table_tries_no_network_twice_and_ends_when_all_are_tried() {
-    let layers = vec![LayerConfig { channels: 16, stride: 1 }];
-    let space = MacroSpace::new(MacroConfig { layers, ..MacroConfig::default() }).expect("one layer is a space");
-    let target = Target::parse("name: free\nlimits: {}\n", "free").expect("a profile without limits is valid");
-    let table: HashMap<Genotype, f64> = (1..64).map(|s| (Genotype::from(vec![s]), f64::from(s) / 100.0)).collect();
-    let mut oracle = TableOracle::new(space.clone(), table);
+    let (space, target) = (one_layer(), free());
+    let mut oracle = TableOracle::new(space.clone(), accuracies());
     let mut site = SpaceSite::new(&space, &target, None);
     let mut recorded = 0;
     let mut record = |_: &_| {
@@ -27,4 +25,55 @@ fn a_search_over_a_table_tries_no_network_twice_and_ends_when_all_are_tried() {
     assert_eq!((genotypes.len(), recorded), (63, 63), "all networks of one layer, each once");
     let best = found.iter().max_by(|a, b| a.validation_accuracy.partial_cmp(&b.validation_accuracy).unwrap()).unwrap();
     assert_eq!(best.genotype, "111111");
+}
+
+fn one_layer() -> MacroSpace {
+    let layers = vec![LayerConfig { channels: 16, stride: 1 }];
+    MacroSpace::new(MacroConfig { layers, ..MacroConfig::default() }).expect("one layer is a space")
+}
+
+fn free() -> Target {
+    Target::parse("name: free\nlimits: {}\n", "free").expect("a profile without limits is valid")
+}
+
+fn accuracies() -> HashMap<Genotype, f64> {
+    (1..64).map(|s| (Genotype::from(vec![s]), f64::from(s) / 100.0)).collect()
+}
+
+/// An oracle that takes several networks at once.
+struct Together {
+    table: TableOracle,
+    at_once: usize,
+    most_seen: usize,
+}
+
+impl Oracle for Together {
+    fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
+        self.table.evaluate(genotype, trial)
+    }
+
+    fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {
+        self.most_seen = self.most_seen.max(trials.len());
+        trials.iter().map(|(genotype, trial)| self.evaluate(genotype, *trial)).collect()
+    }
+}
+
+#[test]
+fn how_many_networks_are_trained_at_once_changes_no_search() {
+    let (space, target) = (one_layer(), free());
+    let run = |at_once: usize, strategy: &mut dyn Strategy| {
+        let mut oracle = Together { table: TableOracle::new(space.clone(), accuracies()), at_once, most_seen: 0 };
+        let mut site = SpaceSite::new(&space, &target, None);
+        let found = search(&mut site, strategy, &mut oracle, 24, &[], &mut |_| Ok(())).expect("the table is whole");
+        (found.into_iter().map(|t| (t.index, t.genotype, t.origin)).collect::<Vec<_>>(), oracle.most_seen)
+    };
+    let guided = || Guided::new(GuidedConfig { initial: 9, per_round: 4, predictor: Kind::Ridge }, 3);
+    let (alone, together) = (run(1, &mut guided()), run(5, &mut guided()));
+    assert_eq!((alone.1, together.1), (1, 5));
+    assert_eq!(alone.0, together.0);
+    assert_eq!(run(1, &mut Random::new(3)).0, run(5, &mut Random::new(3)).0);
 }
