@@ -8,7 +8,7 @@ use super::{Exit, print, print_json, read_model};
 use crate::graph::{Graph, NumberFormat, Shape, to_dot};
 use crate::onnx;
 use crate::report::{inspection_json, inspection_text};
-use crate::space::{MacroConfig, MacroSpace};
+use crate::space::{MacroConfig, MacroSpace, Space, Task};
 
 #[derive(Args)]
 pub(super) struct InspectArgs {
@@ -19,7 +19,7 @@ pub(super) struct InspectArgs {
     #[arg(long)]
     genotype: Option<String>,
     /// The search space of the genotype.
-    #[arg(long, default_value = "macro", value_parser = ["macro"])]
+    #[arg(long, default_value = "macro", value_parser = Space::NAMES)]
     space: String,
     /// Shape of the image: channels×rows×columns.
     #[arg(long, default_value = "3x32x32", value_parser = parse_shape)]
@@ -27,10 +27,10 @@ pub(super) struct InspectArgs {
     /// Number of classes.
     #[arg(long, default_value_t = 100)]
     classes: usize,
-    /// Width multiplier.
+    /// Width multiplier of the macro space.
     #[arg(long, default_value_t = 1.0)]
     width: f64,
-    /// Channels of the head.
+    /// Channels of the head of the macro space.
     #[arg(long, default_value_t = 1280)]
     head: usize,
     /// Number format in which memory is counted.
@@ -60,16 +60,15 @@ fn graph(args: &InspectArgs) -> anyhow::Result<Graph> {
         return Ok(model.map_err(|e| anyhow::anyhow!("`{}`: {e}", file.display()))?.graph);
     }
     let channels = args.input.channels;
-    let config = MacroConfig {
-        input: args.input,
-        classes: args.classes,
-        width: args.width,
-        head: args.head,
-        mean: vec![0.5; channels],
-        std: vec![0.25; channels],
-        ..MacroConfig::default()
+    let (mean, std) = (vec![0.5; channels], vec![0.25; channels]);
+    let (input, classes, width, head) = (args.input, args.classes, args.width, args.head);
+    let space = match args.space.as_str() {
+        "macro" => {
+            let config = MacroConfig { input, classes, width, head, mean, std, ..MacroConfig::default() };
+            Space::Macro(MacroSpace::new(config)?)
+        }
+        other => Space::for_task(other, Task { input, classes, mean, std })?,
     };
-    let space = MacroSpace::new(config)?;
     let genotype = args.genotype.as_deref().expect("clap requires a file or a genotype");
     Ok(space.lower(&space.parse(genotype)?))
 }

@@ -9,6 +9,8 @@ mod inspect;
 #[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
+mod query;
+#[cfg(feature = "train")]
 mod study;
 
 use std::process::ExitCode;
@@ -48,6 +50,9 @@ enum Verb {
     Calibrate(calibrate::CalibrateArgs),
     /// Say what this build and this machine can do.
     Doctor(doctor::DoctorArgs),
+    /// Ask a published NAS benchmark or a table of measured networks.
+    #[cfg(feature = "train")]
+    Query(query::QueryArgs),
     /// Experiments across many runs.
     #[cfg(feature = "train")]
     Study(study::StudyArgs),
@@ -83,6 +88,8 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::bench(&args),
         Verb::Calibrate(args) => calibrate::calibrate(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        #[cfg(feature = "train")]
+        Verb::Query(args) => query::query(&args),
         #[cfg(feature = "train")]
         Verb::Study(args) => study::study(&args),
     };

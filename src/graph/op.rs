@@ -22,7 +22,7 @@ pub enum Op {
     Add,
     /// Channels of the inputs, one after the other.
     Concat,
-    /// Leaves out the first rows and columns.
+    /// Leaves out the last channels, the first rows and columns.
     Crop(Crop),
     /// Largest value in a window.
     MaxPool(Pool),
@@ -132,9 +132,11 @@ impl Conv2d {
     }
 }
 
-/// Leaves out rows and columns at the start: `x[top.., left..]`.
+/// Leaves out channels at the end, rows and columns at the start: `x[..channels, top.., left..]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Crop {
+    /// Channels kept; all if absent.
+    pub channels: Option<usize>,
     /// Rows left out.
     pub top: usize,
     /// Columns left out.
@@ -296,9 +298,10 @@ impl Op {
             },
             Op::Crop(crop) => {
                 let x = only(inputs)?;
-                match crop.top < x.height && crop.left < x.width {
-                    true => Ok(Shape::new(x.channels, x.height - crop.top, x.width - crop.left)),
-                    false => Err(format!("nothing is left of {x}")),
+                let channels = crop.channels.unwrap_or(x.channels);
+                match (1..=x.channels).contains(&channels) && crop.top < x.height && crop.left < x.width {
+                    true => Ok(Shape::new(channels, x.height - crop.top, x.width - crop.left)),
+                    false => Err(format!("does not leave channels, rows and columns of {x}")),
                 }
             }
             Op::MaxPool(pool) | Op::AvgPool(pool) => {

@@ -233,7 +233,7 @@ mod tests {
         let p = b.push("pointwise.norm", Op::BatchNorm, &[p]).unwrap();
         let half = Conv2d { stride: 2, ..Conv2d::pointwise(4) };
         let h1 = b.push("half1", Op::Conv2d(half), &[r]).unwrap();
-        let crop = b.push("crop", Op::Crop(Crop { top: 1, left: 1 }), &[r]).unwrap();
+        let crop = b.push("crop", Op::Crop(Crop { channels: Some(5), top: 1, left: 1 }), &[r]).unwrap();
         let padding = Padding { bottom: 1, right: 1, ..Padding::default() };
         let h2 = b.push("half2", Op::Conv2d(Conv2d { padding, ..half }), &[crop]).unwrap();
         let c = b.push("concat", Op::Concat, &[h1, h2]).unwrap();

@@ -439,5 +439,6 @@ fn pool_window(kernel: usize, stride: usize, padding: Padding, input: Shape, out
 /// Where the input row lies that output row `row` (counted over images and channels) of a crop comes from.
 fn cropped_row(row: usize, input: Shape, output: Shape, top: usize) -> usize {
     let (map, y) = (row / output.height, row % output.height);
-    (map * input.height + y + top) * input.width
+    let (image, channel) = (map / output.channels, map % output.channels);
+    ((image * input.channels + channel) * input.height + y + top) * input.width
 }

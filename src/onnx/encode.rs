@@ -116,8 +116,10 @@ impl<'a> Encoder<'a> {
             Op::Crop(crop) => {
                 let from = graph.input_shapes(id)[0];
                 let mut inputs = vec![self.map(id)];
-                let ends = [from.height, from.width];
-                for (what, values) in [("starts", [crop.top, crop.left]), ("ends", ends), ("axes", [2, 3])] {
+                let channels = crop.channels.unwrap_or(from.channels);
+                let starts = [0, crop.top, crop.left];
+                let ends = [channels, from.height, from.width];
+                for (what, values) in [("starts", starts), ("ends", ends), ("axes", [1, 2, 3])] {
                     let tensor = self.fresh(&format!("{name}.{what}"));
                     inputs.push(self.initializer(proto::ints_tensor(&tensor, &values)));
                 }

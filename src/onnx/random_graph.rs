@@ -31,7 +31,10 @@ fn random_op(rng: &mut impl Rng, shape: Shape) -> Op {
         1 => Op::AvgPool(pool),
         2 => Op::Relu,
         3 => Op::Relu6,
-        4 => Op::Crop(Crop { top: 1, left: rng.random_range(0..2) }),
+        4 => {
+            let channels = Some(rng.random_range(1..=shape.channels)).filter(|kept| *kept < shape.channels);
+            Op::Crop(Crop { channels, top: 1, left: rng.random_range(0..2) })
+        }
         5 => Op::BatchNorm,
         _ => Op::Conv2d(random_conv(rng, shape.channels)),
     }

@@ -51,6 +51,8 @@ pub(super) fn reshape(d: &mut Decoder, node: &NodeProto, _: &str) -> Result<Valu
     }
 }
 
+const ONLY_CROPS: &str = "only leaving out the last channels, the first rows or the first columns is supported";
+
 pub(super) fn slice(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Value, String> {
     let x = map(d, node)?;
     let shape = d.shape(x);
@@ -64,18 +66,26 @@ pub(super) fn slice(d: &mut Decoder, node: &NodeProto, name: &str) -> Result<Val
     }
     let dims = [1, shape.channels, shape.height, shape.width];
     let mut left_out = [0; 4];
+    let mut channels = shape.channels;
     for ((start, end), axis) in starts.iter().zip(&ends).zip(&axes) {
         let axis = usize::try_from(if *axis < 0 { axis.saturating_add(4) } else { *axis }).unwrap_or(usize::MAX);
         let size = *dims.get(axis).ok_or("has an axis that is not there")? as i64;
         let start = if *start < 0 { start.saturating_add(size) } else { *start };
-        if !(0..size).contains(&start) || *end < size {
-            return Err("only leaving out the first rows or columns is supported".into());
+        let is_end = *end >= size || axis == 1 && *end > 0;
+        if !(0..size).contains(&start) || !is_end {
+            return Err(ONLY_CROPS.into());
         }
         left_out[axis] = start as usize;
+        if axis == 1 {
+            channels = channels.min(*end as usize);
+        }
     }
     match left_out {
-        [0, 0, 0, 0] => Ok(x),
-        [0, 0, top, left] => unary(d, name, Op::Crop(Crop { top, left }), x),
-        _ => Err("only leaving out the first rows or columns is supported".into()),
+        [0, 0, 0, 0] if channels == shape.channels => Ok(x),
+        [0, 0, top, left] => {
+            let channels = (channels < shape.channels).then_some(channels);
+            unary(d, name, Op::Crop(Crop { channels, top, left }), x)
+        }
+        _ => Err(ONLY_CROPS.into()),
     }
 }

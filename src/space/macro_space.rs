@@ -103,6 +103,9 @@ pub struct MacroSpace {
 }
 
 impl MacroSpace {
+    /// Number of kinds of a [`Dag`]'s node.
+    pub const VOCABULARY: usize = DAG_NODES;
+
     /// A space whose every genotype is a valid network.
     pub fn new(config: MacroConfig) -> Result<Self, SpaceError> {
         let wrong = |reason: &str| Err(SpaceError::Config { space: "macro", reason: reason.to_string() });
@@ -414,7 +417,7 @@ impl Branch<'_> {
         let size = self.b.shape(relu);
         let strided = |out: usize, padding: Padding| Conv2d { stride, padding, ..Conv2d::pointwise(out) };
         let half = self.push("conv1", Op::Conv2d(strided(out / 2, Padding::default())))?;
-        let shifted = self.push_on("shift", Op::Crop(Crop { top: 1, left: 1 }), &[relu])?;
+        let shifted = self.push_on("shift", Op::Crop(Crop { channels: None, top: 1, left: 1 }), &[relu])?;
         // The shift loses the last window where the size is one more than a multiple of the stride.
         let lost = |size: usize| usize::from(size % stride == 1);
         let padding = Padding { bottom: lost(size.height), right: lost(size.width), ..Padding::default() };

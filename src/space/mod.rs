@@ -1,13 +1,41 @@
 //! Search spaces: genotypes, sampling, mutation, crossover, and the two pictures of a genotype: the [`Dag`] that a
 //! predictor sees and the `Graph` that runs. Nothing else makes either of them from a genotype.
 
+mod any;
+mod blocks;
+mod cell_101;
+mod chain;
 mod dag;
+mod enas6;
 mod genotype;
 mod macro_space;
+mod nas_bench_101;
+mod nas_bench_macro;
+mod nats_cell;
+mod nats_sss;
+mod nats_tss;
+mod task;
 
+pub use any::Space;
 pub use dag::Dag;
+pub use enas6::{Enas6, Enas6Config};
 pub use genotype::Genotype;
 pub use macro_space::{LayerConfig, MacroConfig, MacroSpace, PartMemo};
+pub use nas_bench_101::{NasBench101, NasBench101Config};
+pub use nas_bench_macro::NasBenchMacro;
+pub use nats_cell::NatsOperation;
+pub use nats_sss::NatsSss;
+pub use nats_tss::{NatsTss, NatsTssConfig};
+pub use task::Task;
+
+/// What a benchmark says a network costs, by the benchmark's own way of counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Operations, which the benchmarks call FLOPs; a multiply-accumulate is one.
+    pub flops: u64,
+    /// Trained parameters.
+    pub params: u64,
+}
 
 /// What a space refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +57,12 @@ pub enum SpaceError {
         reason: String,
         /// A genotype of the space.
         example: String,
+    },
+    /// No space has this name.
+    #[error("no search space `{name}`\nhint: spaces are {}", Space::NAMES.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
     },
     /// A `Dag` that no genotype has.
     #[error("the graph is not a network of space `{space}`")]

@@ -209,7 +209,7 @@ mod runs {
             write(folder.path(), &format!("{name}/target.yaml"), "name: x\nlimits: {}\n");
         }
         write(folder.path(), "later/config.yaml", "schema_version: 999\nnew: true\n");
-        write(folder.path(), "broken/config.yaml", "schema_version: 1\nseed: one\n");
+        write(folder.path(), "broken/config.yaml", "schema_version: 2\nseed: one\n");
         let calls = ["absent", "empty", "later", "broken"].map(|run| transcript(&["resume", run], folder.path()));
         assert_snapshot!("no_resume", calls.concat());
     }

@@ -56,7 +56,7 @@ fn built_in_images_become_a_measured_network_with_its_card() {
     let card = json(run.join("card.json"));
     let model = fs::read(run.join("model.onnx")).expect("the model is there");
     let digest: String = Sha256::digest(&model).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((&card["schema_version"], &card["deployable"]), (&1.into(), &true.into()));
+    assert_eq!((&card["schema_version"], &card["deployable"]), (&2.into(), &true.into()));
     assert_eq!((&card["model_sha256"], &card["model_bytes"]), (&digest.into(), &model.len().into()));
     assert_eq!(
         (&card["target"], &card["numbers"], &card["test_images"]),

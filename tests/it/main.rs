@@ -1,5 +1,9 @@
 //! Claims about netwright as a whole, one file for each.
 
+#[cfg(feature = "train")]
+mod all_spaces;
+#[cfg(feature = "train")]
+mod benchmarks;
 mod cli;
 #[cfg(feature = "train")]
 mod compile;
@@ -12,4 +16,10 @@ mod shared;
 #[cfg(feature = "train")]
 mod small_run;
 #[cfg(feature = "train")]
+mod space_search;
+#[cfg(feature = "train")]
+mod spaces;
+#[cfg(feature = "train")]
 mod table_search;
+#[cfg(feature = "train")]
+mod tables;

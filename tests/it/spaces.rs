@@ -1,0 +1,89 @@
+//! The published spaces against the published numbers of all their networks.
+
+use std::path::{Path, PathBuf};
+
+use netwright::graph::Cost;
+use netwright::space::Space;
+use netwright::tabular::Table;
+
+use crate::shared::shared;
+
+fn folder(table: &str) -> Option<PathBuf> {
+    shared(table).and_then(|path| path.parent().map(Path::to_path_buf))
+}
+
+fn table(name: &str, folder_name: &str) -> Option<Table> {
+    folder(folder_name).map(|folder| Table::open(name, Some(&folder)).unwrap_or_else(|e| panic!("{e}")))
+}
+
+#[test]
+fn all_4310_published_cells_of_nas_bench_101_have_their_published_parameters() {
+    let Some(table) = table("nas-bench-101-energy", "nas-bench-101") else { return };
+    let params = table.column("params").expect("a feature");
+    assert_eq!(params.len(), 4_310);
+    for (genotype, params) in table.genotypes().iter().zip(params) {
+        let own = Cost::of(&table.space().lower(genotype)).params;
+        assert_eq!(own as f64, *params, "{}", table.space().format(genotype));
+    }
+}
+
+#[test]
+fn hashes_of_all_published_cells_are_those_of_the_published_package() {
+    use sha2::{Digest, Sha256};
+    // SHA-256 of the hashes of all rows, one a line, by nasbench-pytorch 1.3.1.
+    for (name, digest) in [
+        ("nas-bench-101-energy", "8fec78017f22e5f67f3b5e6950a6ac87a416b91e2bf8df5a435a41e44fe79b94"),
+        ("nas-bench-101-accuracies", "9ff38f4950a2f6e38126f6700d908541a566139d5cfc7c3cd0b37c997cd18e97"),
+    ] {
+        let Some(table) = table(name, "nas-bench-101") else { return };
+        let Space::NasBench101(space) = table.space() else { panic!("the table's space") };
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hashes: Vec<String> = table.genotypes().iter().map(|genotype| hex(&space.hash(genotype))).collect();
+        assert_eq!(hex(&Sha256::digest(hashes.join("\n"))), digest, "{name}");
+    }
+}
+
+#[test]
+fn nas_bench_101_cells_have_one_canonical_form_for_one_hash() {
+    let Some(energy) = table("nas-bench-101-energy", "nas-bench-101") else { return };
+    let Some(accuracies) = table("nas-bench-101-accuracies", "nas-bench-101") else { return };
+    let Space::NasBench101(space) = energy.space() else { panic!("the table's space") };
+    assert_eq!(accuracies.genotypes().len(), 143);
+    let mut by_hash = std::collections::HashMap::new();
+    for genotype in energy.genotypes().iter().chain(accuracies.genotypes()) {
+        let canonical = space.canonical(genotype);
+        assert_eq!(space.hash(genotype), space.hash(&canonical));
+        let first = by_hash.entry(space.hash(genotype)).or_insert_with(|| canonical.clone());
+        assert_eq!(*first, canonical, "two forms of one hash");
+        assert_eq!(space.genotype_of(&space.dag(genotype)).as_ref(), Ok(&canonical));
+    }
+    let forms: std::collections::HashSet<_> = by_hash.values().collect();
+    assert_eq!(forms.len(), by_hash.len(), "two hashes of one form");
+}
+
+#[test]
+fn all_networks_of_nas_bench_macro_have_their_published_cost() {
+    let Some(table) = table("nas-bench-macro", "nas-bench-macro") else { return };
+    assert_eq!(table.genotypes().len(), 6_561);
+    let (params, flops) = (table.column("params").expect("a feature"), table.column("flops").expect("a feature"));
+    for ((genotype, params), flops) in table.genotypes().iter().zip(params).zip(flops) {
+        let cost = Cost::of(&table.space().lower(genotype));
+        let text = table.space().format(genotype);
+        assert_eq!((cost.params as f64, (cost.macs + cost.linear_macs) as f64), (*params, *flops), "{text}");
+    }
+    let best = table.space().parse("22212220").expect("it is a network");
+    let accuracy = table.column("mean_acc").expect("a label")[table.find(&best).expect("it is in the table")];
+    assert_eq!((accuracy * 1e4).round() / 1e4, 93.1267);
+}
+
+#[test]
+fn all_structures_of_enas_are_read_and_drawn_back() {
+    let Some(table) = table("enas6", "enas6") else { return };
+    assert_eq!(table.genotypes().len(), 20_020);
+    let accuracy = table.column("accuracy").expect("a label");
+    let (least, most) = accuracy.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    assert_eq!((least, most), (0.702, 0.7502));
+    for genotype in table.genotypes().iter().step_by(40) {
+        assert_eq!(table.space().genotype_of(&table.space().dag(genotype)).as_ref(), Ok(genotype));
+    }
+}
