@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::device::DeviceArgs;
 use super::progress::Screen;
 use super::{Exit, print, print_json};
 use crate::data::Dataset;
 use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
-use crate::nn::runtime;
+use crate::nn::{Device, runtime};
 use crate::report::{run_json, run_markdown, run_text};
 use crate::run::{
     self, BUILT_IN_IMAGES, DataConfig, Prepared, Progress, Requested, RunConfig, RunError, RunFolder, SCHEMA_VERSION,
@@ -81,6 +82,8 @@ pub(super) struct ResumeArgs {
 
 #[derive(Args)]
 struct Common {
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Threads; by default one for each core. Results do not depend on them.
     #[arg(long)]
     threads: Option<usize>,
@@ -118,29 +121,32 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     );
     let out = args.out.clone().unwrap_or_else(next_free);
     RunFolder::check_free(&out, args.overwrite)?;
+    let device = args.common.device.choose()?;
     let mut screen = Screen::new();
     screen.show(Progress::Note(format!("run `{}` for target `{}`", out.display(), target.name)));
-    let (config, latency, dataset) = decide(args, &target, &mut |progress| screen.show(progress))?;
+    let (config, latency, dataset) = decide(args, &target, &device, &mut |progress| screen.show(progress))?;
     // Only now: what ends before it is decided leaves no folder behind and takes none away.
     let folder = RunFolder::create(&out, args.overwrite)?;
     folder.write_decisions(&config, &target, latency.as_ref())?;
     let prepared = Prepared { space: MacroSpace::new(config.space.clone())?, dataset };
-    finish(&folder, Some(prepared), &args.common, screen, clock)
+    finish(&folder, Some(prepared), (&args.common, &device), screen, clock)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<Exit> {
     runtime::init(args.common.threads);
-    finish(&RunFolder::open(&args.run)?, None, &args.common, Screen::new(), Stopwatch::start())
+    let folder = RunFolder::open(&args.run)?;
+    let device = args.common.device.choose()?;
+    finish(&folder, None, (&args.common, &device), Screen::new(), Stopwatch::start())
 }
 
 fn finish(
     folder: &RunFolder,
     prepared: Option<Prepared>,
-    common: &Common,
+    (common, device): (&Common, &Device),
     mut screen: Screen,
     clock: Stopwatch,
 ) -> anyhow::Result<Exit> {
-    let found = run::compile(folder, prepared, &mut |progress| screen.show(progress));
+    let found = run::compile(folder, prepared, device, &mut |progress| screen.show(progress));
     screen.finish();
     let summary = found?;
     write_whole(&folder.file("report.md"), run_markdown(&summary).as_bytes())?;
@@ -161,6 +167,7 @@ fn next_free() -> PathBuf {
 fn decide(
     args: &CompileArgs,
     target: &Target,
+    device: &Device,
     watch: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<(RunConfig, Option<LatencyModel>, Dataset)> {
     watch(Progress::Stage("reading the data"));
@@ -193,6 +200,7 @@ fn decide(
         width: args.width,
         finalists: args.finalists,
         mirror: !args.no_mirror,
+        device: device.clone(),
     };
     let plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
     let space = space.scaled(plan.width);

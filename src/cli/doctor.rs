@@ -3,6 +3,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+#[cfg(feature = "train")]
+use super::device::{DeviceArgs, Together, check_device, train_step_on};
 use super::{Exit, print, print_json};
 use crate::measure::{Host, RUNTIME};
 
@@ -23,6 +25,13 @@ pub(super) struct DoctorArgs {
     #[cfg(feature = "train")]
     #[arg(long, conflicts_with_all = ["train_step", "operator"])]
     predictor_step: bool,
+    /// Compare training on the GPU with the CPU instead: every operator, and whole networks.
+    #[cfg(feature = "train")]
+    #[arg(long, conflicts_with = "train_step")]
+    check_device: bool,
+    #[cfg(feature = "train")]
+    #[command(flatten)]
+    device: DeviceArgs,
     #[cfg(feature = "train")]
     #[command(flatten)]
     step: StepArgs,
@@ -40,6 +49,9 @@ struct StepArgs {
     /// Images in a step.
     #[arg(long, default_value_t = 64)]
     batch: usize,
+    /// Networks that train at once on a GPU, or `auto`: as many as gain.
+    #[arg(long, default_value = "1", requires = "train_step")]
+    together: Together,
     /// Threads; by default one for each core.
     #[arg(long)]
     threads: Option<usize>,
@@ -49,14 +61,21 @@ struct StepArgs {
 #[cfg(feature = "train")]
 fn train_step(args: &DoctorArgs) -> anyhow::Result<Exit> {
     use crate::experiment::time_step;
+    use crate::nn::Device;
     use crate::space::{MacroConfig, MacroSpace};
     anyhow::ensure!(args.step.batch >= 2, "a training step takes at least two images\nhint: `--batch 64`");
     crate::nn::runtime::init(args.step.threads);
     let space = MacroSpace::new(MacroConfig::default())?;
-    let time = time_step(&space.lower(&space.parse(&args.step.genotype)?), args.step.batch)?;
+    let graph = space.lower(&space.parse(&args.step.genotype)?);
+    if let Device::Cuda(gpu) = args.device.choose()? {
+        let sizes = (args.step.batch, args.step.together);
+        return train_step_on(&gpu, &graph, &args.step.genotype, sizes, args.json);
+    }
+    let time = time_step(&graph, args.step.batch)?;
     match args.json {
         true => print_json(&json!({
             "schema_version": 1,
+            "device": "cpu",
             "genotype": args.step.genotype,
             "batch": time.batch,
             "threads": time.threads,
@@ -135,8 +154,13 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
     if let Some(text) = &args.operator {
         return operator(text, args);
     }
+    #[cfg(feature = "train")]
+    if args.check_device {
+        let space = crate::space::MacroSpace::new(crate::space::MacroConfig::default())?;
+        return check_device(&space.lower(&space.parse(&args.step.genotype)?), args.json);
+    }
     let host = Host::here();
-    let engine = engine();
+    let engine = engine(args)?;
     let warnings = host.warnings();
     match args.json {
         true => print_json(&json!({
@@ -169,20 +193,20 @@ pub(super) fn doctor(args: &DoctorArgs) -> anyhow::Result<Exit> {
 }
 
 #[cfg(feature = "train")]
-fn engine() -> Value {
+fn engine(args: &DoctorArgs) -> anyhow::Result<Value> {
     crate::nn::runtime::init(None);
     let peak = crate::experiment::peak();
-    json!({
-        "training": "yes, on the CPU",
+    Ok(json!({
+        "training": "yes",
         "isa": format!("{:?}", crate::nn::kernels::isa::current()),
         "threads": rayon::current_num_threads(),
         "gflop_per_s": (peak.gflop_per_s * 10.0).round() / 10.0,
         "gb_per_s": (peak.gb_per_s * 10.0).round() / 10.0,
-        "gpu": "none: this build trains on the CPU",
-    })
+        "gpu": args.device.describe()?,
+    }))
 }
 
 #[cfg(not(feature = "train"))]
-fn engine() -> Value {
-    json!({ "training": "no, this build is for devices (feature `train` is off)" })
+fn engine(_: &DoctorArgs) -> anyhow::Result<Value> {
+    Ok(json!({ "training": "no, this build is for devices (feature `train` is off)" }))
 }

@@ -4,6 +4,8 @@ mod bench;
 mod calibrate;
 #[cfg(feature = "train")]
 mod compile;
+#[cfg(feature = "train")]
+mod device;
 mod doctor;
 mod inspect;
 #[cfg(feature = "train")]

@@ -1,6 +1,7 @@
 //! Augmentation: a random crop of the padded image and a random mirror image.
 
 use rand::RngCore;
+use rayon::prelude::*;
 
 use super::stream::{Purpose, stream};
 use crate::graph::Shape;
@@ -32,6 +33,14 @@ impl Augment {
         let mut shift = || (rng.next_u32() as usize % (2 * self.pad + 1)) as isize - pad;
         let (down, right) = (shift(), shift());
         Variation { down, right, flip: self.flip && rng.next_u32() & 1 == 1 }
+    }
+
+    /// The variations of `images` in an epoch, for a device that varies them itself: rows down and columns right by which
+    /// the image is read, and 1 where it is then mirrored. The same draws as on the CPU.
+    pub fn variations(&self, seed: u64, epoch: u64, images: &[usize]) -> Vec<[i16; 3]> {
+        let shift = |by: isize| by.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let of = |image: &usize| self.variation(seed, epoch, *image);
+        images.par_iter().map(of).map(|v| [shift(v.down), shift(v.right), i16::from(v.flip)]).collect()
     }
 }
 

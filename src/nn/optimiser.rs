@@ -29,8 +29,19 @@ pub enum Method {
     },
 }
 
+impl Method {
+    /// Numbers that are remembered from step to step for so many parameters: the velocity, or both means and the number
+    /// of steps.
+    pub fn state_len(self, params: usize) -> usize {
+        match self {
+            Method::Sgd { .. } => params,
+            Method::AdamW { .. } => 2 * params + 1,
+        }
+    }
+}
+
 /// Added to the root of mean squared gradients, as PyTorch does.
-const EPSILON: f32 = 1e-8;
+pub(super) const EPSILON: f32 = 1e-8;
 
 /// An optimiser and what it remembers. Batch normalisation and biases do not decay.
 pub struct Optimiser {
@@ -47,12 +58,8 @@ impl Optimiser {
     pub fn new(layout: &graph::Layout, method: Method, weight_decay: f32, clip_norm: f32) -> Self {
         let weights = layout.specs().filter(|s| s.role == Role::Weight);
         let decayed = weights.map(|s| s.offset..s.offset + s.elements()).collect();
-        let len = match method {
-            Method::Sgd { .. } => layout.trained(),
-            // Both means, then the number of steps.
-            Method::AdamW { .. } => 2 * layout.trained() + 1,
-        };
-        Optimiser { method, clip_norm, weight_decay, decayed, state: Mutex::new(vec![0.0; len]) }
+        let state = Mutex::new(vec![0.0; method.state_len(layout.trained())]);
+        Optimiser { method, clip_norm, weight_decay, decayed, state }
     }
 
     /// What it remembers, for a checkpoint.
@@ -74,7 +81,9 @@ impl Optimiser {
         params.inplace_op2(gradient, &Step { optimiser: self, learning_rate })
     }
 
-    fn step_flat(&self, params: &mut [f32], gradient: &[f32], learning_rate: f32) {
+    /// [`Optimiser::step`] on plain arrays; the gradient is shortened if it is too long.
+    pub(super) fn step_flat(&self, params: &mut [f32], gradient: &[f32], learning_rate: f32) {
+        let gradient = &*clipped(gradient, self.clip_norm);
         let (mut state, weight_decay) = (self.locked(), self.weight_decay);
         match self.method {
             Method::Sgd { momentum } => {
@@ -105,11 +114,11 @@ impl InplaceOp2 for Step<'_> {
     }
 
     fn cpu_fwd(&self, params: &mut CpuStorage, lp: &Layout, gradient: &CpuStorage, lg: &Layout) -> Result<()> {
-        let gradient = clipped(contiguous(gradient, lg)?, self.optimiser.clip_norm);
+        let gradient = contiguous(gradient, lg)?;
         let (CpuStorage::F32(params), Some((from, to))) = (params, lp.contiguous_offsets()) else {
             candle_core::bail!("parameters are one flat f32 tensor");
         };
-        self.optimiser.step_flat(&mut params[from..to], &gradient, self.learning_rate);
+        self.optimiser.step_flat(&mut params[from..to], gradient, self.learning_rate);
         Ok(())
     }
 }

@@ -4,13 +4,14 @@
 use super::{Fidelity, Progress, RunError, Watch};
 use crate::data::{Dataset, Images};
 use crate::measure::Stopwatch;
+use crate::nn::Device;
 use crate::seed;
 use crate::space::{Genotype, MacroConfig, MacroSpace};
-use crate::train::{self, TrainConfig};
+use crate::train::{self, Job, TrainConfig};
 use crate::units::Millis;
 
 /// What the user asked for; what is absent follows from the budget.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Requested {
     /// Time for everything.
     pub budget: Millis,
@@ -28,6 +29,8 @@ pub struct Requested {
     pub finalists: Option<usize>,
     /// Whether training may mirror images; grey ones are never mirrored.
     pub mirror: bool,
+    /// Where networks train.
+    pub device: Device,
 }
 
 /// The counts that follow.
@@ -85,7 +88,7 @@ pub fn plan(
         return config("epochs, images and finalists must be at least 1");
     }
     let mut rate = |width: f64| -> Result<f64, RunError> {
-        let rate = images_per_second(&space.scaled(width), &dataset.train, seed)?;
+        let rate = images_per_second(&space.scaled(width), &dataset.train, seed, &requested.device)?;
         watch(Progress::Note(format!("training at width {width}: {rate:.0} images/s")));
         Ok(rate)
     };
@@ -149,13 +152,16 @@ fn fidelity(
 }
 
 /// Images that a training of a typical network of the space gets through in a second.
-fn images_per_second(space: &MacroConfig, images: &Images, seed: u64) -> Result<f64, RunError> {
+fn images_per_second(space: &MacroConfig, images: &Images, seed: u64, device: &Device) -> Result<f64, RunError> {
     let space = MacroSpace::new(space.clone())?;
     let graph = space.lower(&typical(&space, seed));
     let config = TrainConfig { epochs: 1, ..TrainConfig::default() };
-    let few: Vec<usize> = (0..images.len().min(2 * config.batch)).collect();
+    // A GPU takes longer to begin than to train on a few batches.
+    let batches = if matches!(device, Device::Cpu) { 2 } else { 200 };
+    let few: Vec<usize> = (0..images.len().min(batches * config.batch)).collect();
     let few = images.select(&few);
-    let train = || train::train(&graph, &few, &config, seed, None, &mut |_| {});
+    let job = Job { graph: &graph, images: &few, config: &config, seed, checkpoint: None };
+    let train = || train::train_on(device, &job, &mut |_| {});
     train()?;
     let (clock, mut seen) = (Stopwatch::start(), 0);
     while clock.seconds() < TIMED_SECONDS {

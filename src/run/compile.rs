@@ -7,6 +7,7 @@ use super::{
     StrategyName, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
 };
 use crate::graph::Graph;
+use crate::nn::Device;
 use crate::onnx::decode;
 use crate::predictor::{Evaluation, Kind, cross_validate};
 use crate::search::{Guided, GuidedConfig, Random, Strategy};
@@ -54,11 +55,16 @@ impl Summary {
 /// Folds of the predictors' cross-validation.
 const FOLDS: usize = 5;
 
-/// Runs, or goes on with, the run in a folder.
+/// Runs, or goes on with, the run in a folder; networks train on `device`.
 ///
 /// # Errors
 /// If the run cannot go on; everything observed is in the journal.
-pub fn compile(folder: &RunFolder, prepared: Option<Prepared>, watch: Watch) -> Result<Summary, RunError> {
+pub fn compile(
+    folder: &RunFolder,
+    prepared: Option<Prepared>,
+    device: &Device,
+    watch: Watch,
+) -> Result<Summary, RunError> {
     let (config, target, latency) = folder.read_decisions()?;
     let (mut journal, past) = Journal::open(&folder.file("journal.jsonl"))?;
     let prepared = match prepared {
@@ -68,14 +74,21 @@ pub fn compile(folder: &RunFolder, prepared: Option<Prepared>, watch: Watch) -> 
             Prepared::of(&config)?
         }
     };
-    let trials = search_networks(&config, &target, latency.as_ref(), &prepared, &mut journal, &past, watch)?;
+    let trials = search_networks(&config, &target, latency.as_ref(), (&prepared, device), &mut journal, &past, watch)?;
     watch(Progress::Stage("evaluating the predictors"));
     let predictors = evaluate_predictors(&config, &target, &prepared, &trials)?;
     let ranked = rank(&trials)?;
 
     watch(Progress::Stage("training, exporting and measuring the finalists"));
-    let mut finals =
-        Finals { config: &config, target: &target, prepared: &prepared, folder, journal: &mut journal, past: &past };
+    let mut finals = Finals {
+        config: &config,
+        target: &target,
+        prepared: &prepared,
+        device,
+        folder,
+        journal: &mut journal,
+        past: &past,
+    };
     let finalists = finals.run(&ranked, watch)?;
     if finalists.is_empty() {
         let reason = "every full training diverged".to_string();
@@ -98,7 +111,7 @@ fn search_networks(
     config: &RunConfig,
     target: &Target,
     latency: Option<&LatencyModel>,
-    prepared: &Prepared,
+    (prepared, device): (&Prepared, &Device),
     journal: &mut Journal,
     past: &[Entry],
     watch: Watch,
@@ -114,7 +127,7 @@ fn search_networks(
     let mut site = SpaceSite::new(&prepared.space, target, latency);
     let mut strategy = config.strategy();
     let mut oracle: Box<dyn Oracle> =
-        Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?);
+        Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device)?);
     let mut record = |trial: &TrialRecord| {
         journal.append(&Entry::Trial(trial.clone()))?;
         watch(Progress::Trial(trial, trial.index + 1, config.trials));

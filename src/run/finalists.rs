@@ -7,10 +7,11 @@ use super::{Entry, Journal, Prepared, Progress, RunConfig, RunError, RunFolder, 
 use crate::data::Images;
 use crate::graph::{Cost, Graph, Weights, deployable};
 use crate::measure::{BenchConfig, BenchReport, Stopwatch, bench};
+use crate::nn::Device;
 use crate::onnx::{Agreement, ModelInfo, Runnable, agreement, decode, encode};
 use crate::seed;
 use crate::target::{Latency, Provenance, Target, Verdict};
-use crate::train::{self, TrainError};
+use crate::train::{self, Job, TrainError};
 use crate::units::Millis;
 
 /// A network that was trained in full, exported and measured.
@@ -44,6 +45,7 @@ pub(super) struct Finals<'a> {
     pub config: &'a RunConfig,
     pub target: &'a Target,
     pub prepared: &'a Prepared,
+    pub device: &'a Device,
     pub folder: &'a RunFolder,
     pub journal: &'a mut Journal,
     pub past: &'a [Entry],
@@ -105,7 +107,10 @@ impl Finals<'_> {
         let trained = self.weights(trial, images, &mut observe)?;
         let accuracy = match (&trained, known) {
             (_, Some(Some(accuracy))) => Some(accuracy),
-            (Ok(weights), _) => Some(train::accuracy(&self.graph(trial)?, weights, &self.prepared.dataset.validation)),
+            (Ok(weights), _) => {
+                let validation = &self.prepared.dataset.validation;
+                Some(train::accuracy_on(self.device, &self.graph(trial)?, weights, validation)?)
+            }
             (Err(_), _) => None,
         };
         if known.is_none() {
@@ -129,7 +134,9 @@ impl Finals<'_> {
         let checkpoint = self.folder.checkpoint(&trial.genotype);
         let seed = seed::derive(self.config.seed, "full", trial.index as u64);
         let config = &self.config.full.train;
-        match train::train(&self.graph(trial)?, images, config, seed, Some(&checkpoint), observe) {
+        let graph = &self.graph(trial)?;
+        let job = Job { graph, images, config, seed, checkpoint: Some(&checkpoint) };
+        match train::train_on(self.device, &job, observe) {
             Ok(trained) => Ok(Ok(trained.weights)),
             Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
             Err(other) => Err(other.into()),

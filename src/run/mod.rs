@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod finalists;
 mod journal;
+mod on_gpu;
 mod oracle;
 mod prepare;
 mod search_loop;
@@ -22,6 +23,7 @@ pub use config::{BUILT_IN_IMAGES, DataConfig, Fidelity, RunConfig, SCHEMA_VERSIO
 pub use error::RunError;
 pub use finalists::{Finalist, Tested};
 pub use journal::{Entry, Journal, TrialRecord};
+pub use on_gpu::{Throughput, best_together, throughput};
 pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
 pub use prepare::{Prepared, space_of};
 pub use search_loop::search;

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use rayon::prelude::*;
-
-use super::{Fidelity, RunError};
+use super::{Fidelity, RunError, best_together};
 use crate::data::{Dataset, Images};
+use crate::graph::Graph;
+use crate::nn::Device;
 use crate::seed;
 use crate::space::{Genotype, MacroConfig, MacroSpace};
-use crate::train::{self, TrainError};
+use crate::train::{self, Job, TrainError, Trained};
 
 /// An accuracy, or why there is none.
 pub type Outcome = Result<f64, String>;
@@ -46,6 +46,8 @@ pub struct TrainingOracle<'a> {
     validation: &'a Images,
     fidelity: &'a Fidelity,
     seed: u64,
+    device: Device,
+    at_once: usize,
 }
 
 impl<'a> TrainingOracle<'a> {
@@ -57,16 +59,35 @@ impl<'a> TrainingOracle<'a> {
             validation: &dataset.validation,
             fidelity,
             seed,
+            device: Device::Cpu,
+            at_once: SIDE_BY_SIDE.min(rayon::current_num_threads()),
         })
+    }
+
+    /// The same, training on a device. On a GPU, how many networks train at once is measured on the largest of the space.
+    pub fn on(self, device: &Device) -> Result<Self, RunError> {
+        let at_once = match device {
+            Device::Cpu => self.at_once,
+            Device::Cuda(gpu) => {
+                let largest = self.space.lower(&self.space.largest());
+                let tried = best_together(gpu, &largest, self.fidelity.train.batch).map_err(TrainError::from)?;
+                let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
+                best.map_or(1, |best| best.together)
+            }
+        };
+        Ok(TrainingOracle { device: device.clone(), at_once, ..self })
     }
 }
 
 impl TrainingOracle<'_> {
-    fn train(&self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
-        let graph = self.space.lower(genotype);
+    fn job<'j>(&'j self, graph: &'j Graph, trial: usize) -> Job<'j> {
         let seed = seed::derive(self.seed, "trial", trial as u64);
-        match train::train(&graph, &self.images, &self.fidelity.train, seed, None, &mut |_| {}) {
-            Ok(trained) => Ok(Ok(train::accuracy(&graph, &trained.weights, self.validation))),
+        Job { graph, images: &self.images, config: &self.fidelity.train, seed, checkpoint: None }
+    }
+
+    fn outcome(&self, graph: &Graph, trained: Result<Trained, TrainError>) -> Result<Outcome, RunError> {
+        match trained {
+            Ok(trained) => Ok(Ok(train::accuracy_on(&self.device, graph, &trained.weights, self.validation)?)),
             Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
             Err(other) => Err(other.into()),
         }
@@ -75,15 +96,19 @@ impl TrainingOracle<'_> {
 
 impl Oracle for TrainingOracle<'_> {
     fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError> {
-        self.train(genotype, trial)
+        let graph = self.space.lower(genotype);
+        self.outcome(&graph, train::train_on(&self.device, &self.job(&graph, trial), &mut |_| {}))
     }
 
     fn at_once(&self) -> usize {
-        SIDE_BY_SIDE.min(rayon::current_num_threads())
+        self.at_once
     }
 
     fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {
-        trials.par_iter().map(|(genotype, trial)| self.train(genotype, *trial)).collect()
+        let graphs: Vec<Graph> = trials.iter().map(|(genotype, _)| self.space.lower(genotype)).collect();
+        let jobs: Vec<Job> = graphs.iter().zip(trials).map(|(graph, (_, trial))| self.job(graph, *trial)).collect();
+        let trained = train::train_many(&self.device, &jobs, self.at_once, &mut |_, _| {});
+        graphs.iter().zip(trained).map(|(graph, trained)| self.outcome(graph, trained)).collect()
     }
 }
 

@@ -3,10 +3,12 @@
 mod checkpoint;
 mod config;
 mod evaluate;
+mod side_by_side;
 mod trainer;
 
 pub use config::TrainConfig;
-pub use evaluate::{accuracy, logits, top1};
+pub use evaluate::{accuracy, accuracy_on, logits, logits_on, top1};
+pub use side_by_side::{Job, train_many, train_on};
 pub use trainer::{EpochRecord, Trained, train};
 
 /// What ends a training early.
@@ -34,6 +36,9 @@ pub enum TrainError {
         /// What went wrong.
         reason: String,
     },
+    /// A GPU that failed.
+    #[error("the GPU failed: {0}\nhint: `--device cpu` trains without it")]
+    Gpu(#[from] crate::nn::cuda::BackendError),
     /// A tensor operation that failed.
     #[error("training failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -64,7 +64,7 @@ pub fn train(
     trainer.finish()
 }
 
-fn identity(graph: &Graph, images: &Images, config: &TrainConfig, seed: u64) -> String {
+pub(super) fn identity(graph: &Graph, images: &Images, config: &TrainConfig, seed: u64) -> String {
     use sha2::{Digest, Sha256};
     let config = serde_json::to_string(config).expect("a configuration is plain data");
     let text = format!("{graph:?} {} {config} {seed}", images.len());
@@ -122,7 +122,7 @@ impl<'a> Trainer<'a> {
             let x = Tensor::from_vec(pixels, dims, &Device::Cpu)?;
             let rate = self.config.learning_rate_at(epoch * steps + step, self.config.epochs * steps);
             let (loss, logits) = self.step(&x, &labels, rate as f32)?;
-            self.check(loss, &logits, epoch, step)?;
+            check(loss, logits.len() / self.batch, epoch, step)?;
             let classes = logits.len() / self.batch;
             right += logits.chunks(classes).zip(&labels).filter(|(l, label)| top1(l) == **label as usize).count();
             losses += f64::from(loss);
@@ -140,18 +140,6 @@ impl<'a> Trainer<'a> {
         Ok((loss.to_scalar::<f32>()?, logits.flatten_all()?.to_vec1::<f32>()?))
     }
 
-    fn check(&self, loss: f32, logits: &[f32], epoch: usize, step: usize) -> Result<(), TrainError> {
-        let guessing = ((logits.len() / self.batch) as f32).ln().max(0.5);
-        let diverged = !loss.is_finite() || (epoch + step > 0 && loss > DIVERGED_LOSS * guessing);
-        match diverged {
-            true => Err(TrainError::Diverged {
-                epoch: epoch + 1,
-                reason: format!("loss {loss:.3} in step {}, guessing has {guessing:.3}", step + 1),
-            }),
-            false => Ok(()),
-        }
-    }
-
     fn checkpoint(&self, identity: &str) -> Result<Checkpoint, TrainError> {
         Ok(Checkpoint {
             identity: identity.to_string(),
@@ -166,5 +154,18 @@ impl<'a> Trainer<'a> {
         let trained = self.params.to_vec1()?;
         let weights = Weights { layout: self.layout, trained, buffers: self.network.buffers() };
         Ok(Trained { weights, curve: self.curve })
+    }
+}
+
+/// Whether the loss of a step still is that of training. Epochs and steps count from 0.
+pub(super) fn check(loss: f32, classes: usize, epoch: usize, step: usize) -> Result<(), TrainError> {
+    let guessing = (classes as f32).ln().max(0.5);
+    let diverged = !loss.is_finite() || (epoch + step > 0 && loss > DIVERGED_LOSS * guessing);
+    match diverged {
+        true => Err(TrainError::Diverged {
+            epoch: epoch + 1,
+            reason: format!("loss {loss:.3} in step {}, guessing has {guessing:.3}", step + 1),
+        }),
+        false => Ok(()),
     }
 }

@@ -7,6 +7,8 @@ mod benchmarks;
 mod cli;
 #[cfg(feature = "train")]
 mod compile;
+#[cfg(feature = "train")]
+mod device;
 mod layers;
 mod program;
 mod published_networks;
