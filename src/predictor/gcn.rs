@@ -28,8 +28,12 @@ const LAYERS: usize = 3;
 const FEWEST_TOGETHER: usize = 16;
 /// Pieces of a training step at most.
 const PIECES: usize = 8;
-/// Graphs that one task scores: their values fit into the second level cache.
-const SCORED_TOGETHER: usize = 64;
+/// Graphs that are scored together: their values fit into the second level cache.
+const SCORED_TOGETHER: usize = 32;
+/// Most graphs that one task scores, which share what they have in common.
+const SCORED_BY_A_TASK: usize = 1024;
+/// Tasks of a large enough number of graphs at least.
+const FEWEST_TASKS: usize = 4;
 
 /// Some graphs, node after node.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,10 +80,9 @@ impl Graphs {
         self.kinds.len()
     }
 
-    /// For each node the class of those of its kind that hear the same kinds, and the first node of each class.
-    fn classes(&self) -> (Vec<u32>, Vec<usize>) {
-        let mut known: HashMap<Box<[u8]>, u32> = HashMap::new();
-        let (mut classes, mut firsts, mut key) = (Vec::with_capacity(self.nodes()), Vec::new(), Vec::new());
+    /// For each node the class of those of its kind that hear the same kinds, and a node of each class not `known` before.
+    fn classes(&self, known: &mut HashMap<Box<[u8]>, u32>) -> (Vec<u32>, Vec<usize>) {
+        let (mut classes, mut new, mut key) = (Vec::with_capacity(self.nodes()), Vec::new(), Vec::new());
         for node in 0..self.nodes() {
             key.clear();
             key.push(self.kinds[node]);
@@ -91,13 +94,14 @@ impl Graphs {
                 key[start..].sort_unstable();
             }
             let class = known.get(key.as_slice()).copied().unwrap_or_else(|| {
-                known.insert(key.as_slice().into(), firsts.len() as u32);
-                firsts.push(node);
-                firsts.len() as u32 - 1
+                let class = known.len() as u32;
+                known.insert(key.as_slice().into(), class);
+                new.push(node);
+                class
             });
             classes.push(class);
         }
-        (classes, firsts)
+        (classes, new)
     }
 }
 
@@ -129,8 +133,10 @@ struct Buffers {
     sent: Vec<f32>,
     /// (nodes, width).
     values: Vec<f32>,
-    /// The values of one node of each class, (classes, width).
-    distinct: Vec<f32>,
+    /// Classes of nodes after the first convolution, by their descriptions.
+    known: HashMap<Box<[u8]>, u32>,
+    /// What the classes send in the second convolution, (classes, both directions).
+    of_classes: Vec<f32>,
     /// (both directions).
     row: Vec<f32>,
 }
@@ -185,26 +191,28 @@ impl Gcn {
 
     /// One output for each graph.
     pub(super) fn apply(&self, dags: &[&Dag]) -> Vec<f32> {
-        let score = |buffers: &mut Buffers, dags: &[&Dag]| self.score(&Graphs::of(dags), buffers);
-        let outputs: Vec<Vec<f32>> =
-            dags.par_chunks(SCORED_TOGETHER).map_init(Buffers::default, |b, dags| score(b, dags)).collect();
-        outputs.concat()
+        let task = dags.len().div_ceil(FEWEST_TASKS).clamp(SCORED_TOGETHER, SCORED_BY_A_TASK);
+        let score = |dags: &[&Dag]| -> Vec<f32> {
+            let mut buffers = Buffers::default();
+            dags.chunks(SCORED_TOGETHER).flat_map(|dags| self.score(&Graphs::of(dags), &mut buffers)).collect()
+        };
+        dags.par_chunks(task).map(score).collect::<Vec<Vec<f32>>>().concat()
     }
 
     /// The outputs of [`Gcn::forward`], which keeps what the backward pass needs. After the first convolution, nodes of
     /// one kind that hear the same kinds are equal: only one of them goes into the next product.
     fn score(&self, graphs: &Graphs, buffers: &mut Buffers) -> Vec<f32> {
         let (nodes, count) = (graphs.nodes(), graphs.len());
-        let Buffers { sent, values, distinct, row } = buffers;
+        let Buffers { sent, values, known, of_classes, row } = buffers;
         values.resize(nodes * WIDTH, 0.0);
         row.resize(BOTH, 0.0);
         let kinds: Vec<u32> = graphs.kinds.iter().map(|kind| u32::from(*kind)).collect();
         messages::hear(&graphs.directions, &kinds, WIDTH, &self.weights[self.layer(0)], row, values);
-        let (classes, firsts) = graphs.classes();
-        distinct.clear();
-        firsts.iter().for_each(|node| distinct.extend_from_slice(&values[node * WIDTH..][..WIDTH]));
-        self.send(1, distinct, sent);
-        messages::hear(&graphs.directions, &classes, WIDTH, sent, row, values);
+        let (classes, new) = graphs.classes(known);
+        let distinct: Vec<f32> = new.iter().flat_map(|node| &values[node * WIDTH..][..WIDTH]).copied().collect();
+        self.send(1, &distinct, sent);
+        of_classes.extend_from_slice(sent);
+        messages::hear(&graphs.directions, &classes, WIDTH, of_classes, row, values);
         let themselves: Vec<u32> = (0..nodes as u32).collect();
         for layer in 2..LAYERS {
             self.send(layer, values, sent);
