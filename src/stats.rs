@@ -151,6 +151,51 @@ pub fn bootstrap_interval(
     (percentile(&found, outside), percentile(&found, 100.0 - outside))
 }
 
+/// The value that a standard normal variable stays below with this probability, within 10⁻⁸ (Acklam, An Algorithm for
+/// Computing the Inverse Normal Cumulative Distribution Function, 2003).
+pub fn normal_quantile(probability: f64) -> f64 {
+    const A: [f64; 6] = [
+        -3.969683028665376e1,
+        2.209460984245205e2,
+        -2.759285104469687e2,
+        1.38357751867269e2,
+        -3.066479806614716e1,
+        2.506628277459239,
+    ];
+    const B: [f64; 6] = [
+        -5.447609879822406e1,
+        1.615858368580409e2,
+        -1.556989798598866e2,
+        6.680131188771972e1,
+        -1.328068155288572e1,
+        1.0,
+    ];
+    const C: [f64; 6] = [
+        -7.784894002430293e-3,
+        -3.223964580411365e-1,
+        -2.400758277161838,
+        -2.549732539343734,
+        4.374664141464968,
+        2.938163982698783,
+    ];
+    const D: [f64; 5] = [7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1.0];
+    /// Below it, the tail's approximation holds.
+    const TAIL: f64 = 0.02425;
+    let horner = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    let tail = |p: f64| {
+        let q = (-2.0 * p.ln()).sqrt();
+        horner(&C, q) / horner(&D, q)
+    };
+    if probability < TAIL {
+        tail(probability)
+    } else if probability > 1.0 - TAIL {
+        -tail(1.0 - probability)
+    } else {
+        let q = probability - 0.5;
+        q * horner(&A, q * q) / horner(&B, q * q)
+    }
+}
+
 /// Number of pairs among `n` things.
 fn choose_two(n: usize) -> u64 {
     n as u64 * (n as u64).saturating_sub(1) / 2
@@ -211,6 +256,16 @@ mod tests {
         let falling = [10.0, 9.0, 2.5, 6.0, 4.0, 3.0, 2.0];
         close(pearson(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], &falling), -0.828_503_883_588_428);
         assert_eq!(ranks(&[0.0, 2.0, 3.0, 2.0]), [1.0, 2.5, 4.0, 2.5]);
+    }
+
+    /// `scipy.stats.norm.ppf`.
+    #[test]
+    fn quantiles_equal_scipy() {
+        for (probability, expected) in
+            [(0.5, 0.0), (0.975, 1.959963984540054), (0.01, -2.3263478740408408), (0.3, -0.5244005127080409)]
+        {
+            assert!((normal_quantile(probability) - expected).abs() < 1e-8, "{probability}");
+        }
     }
 
     #[test]

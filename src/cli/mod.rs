@@ -9,9 +9,13 @@ mod device;
 mod doctor;
 mod inspect;
 #[cfg(feature = "train")]
+mod predictor;
+#[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
 mod query;
+#[cfg(feature = "train")]
+mod reproduce;
 #[cfg(feature = "train")]
 mod study;
 
@@ -55,6 +59,12 @@ enum Verb {
     /// Ask a published NAS benchmark or a table of measured networks.
     #[cfg(feature = "train")]
     Query(query::QueryArgs),
+    /// Predictors of accuracy: how well each ranks the networks of a table.
+    #[cfg(feature = "train")]
+    Predictor(predictor::PredictorArgs),
+    /// Repeat a published study on a table of trained networks.
+    #[cfg(feature = "train")]
+    Reproduce(reproduce::ReproduceArgs),
     /// Experiments across many runs.
     #[cfg(feature = "train")]
     Study(study::StudyArgs),
@@ -92,6 +102,10 @@ pub fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "train")]
         Verb::Query(args) => query::query(&args),
+        #[cfg(feature = "train")]
+        Verb::Predictor(args) => predictor::predictor(&args),
+        #[cfg(feature = "train")]
+        Verb::Reproduce(args) => reproduce::reproduce(&args),
         #[cfg(feature = "train")]
         Verb::Study(args) => study::study(&args),
     };

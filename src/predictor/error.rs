@@ -25,7 +25,9 @@ pub enum PredictorError {
     #[error("sample {0} has a column or a target that is not a finite number\nhint: leave out trials that failed")]
     NotFinite(usize),
     /// The name of no kind.
-    #[error("`{0}` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend")]
+    #[error(
+        "`{0}` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack"
+    )]
     UnknownKind(String),
     /// What candle reports while training.
     #[error("training the predictor failed: {0}\nhint: this is a fault of the program, please report it")]

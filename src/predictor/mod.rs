@@ -15,15 +15,42 @@
 //!
 //! The ridge regression leads with few samples and the graph network with many, neither by more than its interval; the
 //! blend is never far from the better one, and so it guides the search.
+//!
+//! Forest, boosting and process see what can be counted in the graph, and whatever columns a table has beside the genotype;
+//! the stack weighs them by folds. On the same 300, fitted to 250, `netwright predictor eval` gives, mean tau on the 50
+//! others with its 95 % interval: over seeds 1 to 20 ridge .679, stack .738 (.722 to .754); over seeds 101 to 120 ridge .690,
+//! stack .751 (.739 to .762). The stack sees what windows each layer looks through; the parts of its kernel were chosen by
+//! their evidence on these 300 and on halves of them, so these are not figures of untouched rows. The process believes that
+//! an eighth of the variance of the labels is noise, which would bound tau near .78: τ = 2/π · arcsin(√(7/8)) of normal
+//! variables.
+//!
+//! NAS-Bench-201, validation accuracy of CIFAR-10 of one training (`cifar10_val_single_run.csv`), the stack with 13 zero-cost
+//! proxies by their rank among all networks (transductive), mean Kendall tau on all others, `netwright predictor eval`:
+//!
+//! | fitted to | 9,445 different networks | 15,625 rows | random orders |
+//! |--:|--:|--:|--:|
+//! | 78 | .790 | .803 | 10 |
+//! | 156 | .823 | .843 | 10 |
+//! | 469 | .858 | .887 | 10 |
+//! | 781 | .869 | .900 | 4 |
+//! | 1563 | .880 | .912 | 3 |
+//!
+//! Labels with normal noise of .3 points, that of one training, agree with themselves to .922 and .931. Columns and the share
+//! that a forest tries were compared on labels of ImageNet16-120 and, at first, on four orders of these labels; all other
+//! hyper-parameters were set once.
 
 mod colouring;
 mod dense;
 mod error;
 mod evaluation;
 mod gcn;
+mod gcn_fast;
 mod gnn;
 mod gnn_tape;
+mod graf;
 mod mlp;
+mod ranked;
+mod scores;
 mod size;
 mod speed;
 mod training;
@@ -40,8 +67,10 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PredictorError;
 pub use evaluation::{Evaluation, cross_validate};
+pub use gcn::{GCN_SCHEDULE, GcnClassifier, GcnRegressor, GcnSchedule};
 use gnn::Gnn;
 use mlp::Mlp;
+use ranked::Ranked;
 use size::SizeLine;
 pub use speed::PredictorWork;
 use training::Ensemble;
@@ -86,11 +115,29 @@ pub enum Kind {
     Macs,
     /// The mean of graph network and ridge regression: what guides a search.
     Blend,
+    /// Extremely randomised trees on what can be counted in the graph.
+    Forest,
+    /// Boosted trees on the same.
+    Boosting,
+    /// A Gaussian process on the same.
+    Process,
+    /// Forest, boosting and process, weighted by their errors on held-out folds.
+    Stack,
 }
 
 impl Kind {
     /// Every predictor.
-    pub const ALL: [Kind; 5] = [Kind::Gnn, Kind::Mlp, Kind::Ridge, Kind::Macs, Kind::Blend];
+    pub const ALL: [Kind; 9] = [
+        Kind::Gnn,
+        Kind::Mlp,
+        Kind::Ridge,
+        Kind::Macs,
+        Kind::Blend,
+        Kind::Forest,
+        Kind::Boosting,
+        Kind::Process,
+        Kind::Stack,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -99,6 +146,10 @@ impl Kind {
             Kind::Ridge => "ridge",
             Kind::Macs => "macs",
             Kind::Blend => "blend",
+            Kind::Forest => "forest",
+            Kind::Boosting => "boosting",
+            Kind::Process => "process",
+            Kind::Stack => "stack",
         }
     }
 }
@@ -131,6 +182,7 @@ enum Model {
     Ridge(Ridge),
     Macs(Ridge),
     Blend(Box<[Model; 2]>),
+    Ranked(Ranked),
 }
 
 /// Fits a predictor to accuracies between 0 and 1, one per sample.
@@ -146,6 +198,9 @@ pub fn fit(kind: Kind, samples: &[Sample], targets: &[f64], seed: u64) -> Result
         Kind::Macs => Model::Macs(Ridge::fit(&sizes(samples), targets, Lambda::Fixed(f64::EPSILON))),
         Kind::Blend => {
             Model::Blend(Box::new([Model::gnn(&GNN_SCHEDULE, samples, targets, seed)?, Model::ridge(samples, targets)]))
+        }
+        Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack => {
+            Model::Ranked(Ranked::fit(kind, samples, targets, seed))
         }
     };
     Ok(Fitted { kind, model })
@@ -166,7 +221,7 @@ impl Fitted {
         self.kind
     }
 
-    /// One prediction per sample, computed on one thread.
+    /// One prediction per sample. Networks and ridge regressions compute them on one thread, the others on all.
     ///
     /// # Panics
     /// If the samples are of another space than those it was fitted to.
@@ -207,6 +262,7 @@ impl Model {
             }
             Model::Ridge(ridge) => linear(ridge, &size::with_edges(samples)),
             Model::Macs(line) => linear(line, &sizes(samples)),
+            Model::Ranked(ranked) => ranked.predict(samples),
             Model::Blend(parts) => parts[0].predict(samples).iter().zip(parts[1].predict(samples)).map(blend).collect(),
         }
     }
@@ -302,9 +358,11 @@ mod tests {
     fn a_seed_repeats_and_another_differs() {
         let samples = random_samples(12, 3);
         let targets = made_up_accuracies(&samples);
-        let fitted = |seed| fit(Kind::Blend, &samples, &targets, seed).unwrap();
-        assert_eq!(fitted(1), fitted(1));
-        assert_ne!(fitted(1), fitted(2));
+        for kind in [Kind::Blend, Kind::Stack] {
+            let fitted = |seed| fit(kind, &samples, &targets, seed).unwrap();
+            assert_eq!(fitted(1), fitted(1));
+            assert_ne!(fitted(1), fitted(2));
+        }
     }
 
     #[test]
@@ -313,7 +371,7 @@ mod tests {
         let targets = made_up_accuracies(&samples);
         let fitted = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| fit(Kind::Gnn, &samples, &targets, 1).unwrap())
+            pool.install(|| [Kind::Gnn, Kind::Stack].map(|kind| fit(kind, &samples, &targets, 1).unwrap()))
         };
         assert_eq!(fitted(1), fitted(3));
     }
@@ -323,8 +381,11 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.to_string().parse::<Kind>().unwrap(), kind);
         }
-        let error = "forest".parse::<Kind>().unwrap_err().to_string();
-        assert_eq!(error, "`forest` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend");
+        let error = "oracle".parse::<Kind>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`oracle` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack"
+        );
     }
 
     #[test]
@@ -342,7 +403,7 @@ mod tests {
     #[test]
     fn constant_targets_are_predicted_as_they_are() {
         let samples = random_samples(10, 1);
-        for kind in [Kind::Ridge, Kind::Macs] {
+        for kind in [Kind::Ridge, Kind::Macs, Kind::Forest, Kind::Boosting, Kind::Process, Kind::Stack] {
             let fitted = fit(kind, &samples, &[0.5; 10], 0).unwrap();
             assert!(fitted.predict(&samples).iter().all(|p| (p.mean - 0.5).abs() < 1e-9 && p.spread < 1e-9));
         }

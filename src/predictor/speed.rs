@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::gcn::{Adam, Gcn, StepSize, pieces};
+use super::gcn_fast::{Adam, Gcn, StepSize, pieces};
 use crate::seed;
 use crate::space::Dag;
 

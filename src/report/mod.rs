@@ -3,10 +3,12 @@
 mod inspect;
 #[cfg(feature = "train")]
 mod run;
+mod scatter;
 
 pub use inspect::{inspection_json, inspection_text};
 #[cfg(feature = "train")]
 pub use run::{run_json, run_markdown, run_text};
+pub use scatter::scatter_svg;
 
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 

@@ -10,6 +10,8 @@ mod compile;
 #[cfg(feature = "train")]
 mod device;
 mod layers;
+#[cfg(feature = "train")]
+mod predictors;
 mod program;
 mod published_networks;
 #[cfg(feature = "train")]
