@@ -147,12 +147,12 @@ def graph_predictor():
         def __init__(self):
             super().__init__()
             self.layers = nn.ModuleList([Convolution(5, 144), Convolution(144, 144), Convolution(144, 144)])
-            self.hidden, self.output = nn.Linear(144, 128, bias=False), nn.Linear(128, 1, bias=False)
+            self.hidden, self.output = nn.Linear(144, 128), nn.Linear(128, 1)
 
         def forward(self, a, at, x):
             for layer in self.layers:
                 x = layer(a, at, x)
-            return self.output(self.hidden(x.mean(1))).squeeze(-1)
+            return self.output(torch.relu(self.hidden(x.mean(1)))).squeeze(-1)
 
     return Predictor()
 
@@ -209,7 +209,8 @@ def measure_torch(job):
         case "predictor":
             net, size = graph_predictor(), batch
             a = (torch.rand(size, 7, 7).triu(1) > 0.5).float() + torch.eye(7)
-            a, at = (m / m.sum(-1, keepdim=True) for m in (a, a.transpose(1, 2)))
+            a = a / a.sum(-1, keepdim=True)
+            at = a.transpose(1, 2).contiguous()
             x = nn.functional.one_hot(torch.randint(0, 5, (size, 7)), 5).float()
             y = torch.rand(size)
             optimiser = torch.optim.AdamW(net.parameters(), 1e-4, weight_decay=1e-3)

@@ -130,8 +130,8 @@ impl Study {
         let (fitted, tested) = divide(&everything, size, seed)?;
         let stages = self.stages(&fitted, cut, schedule, seed)?;
         let samples = self.pick(&tested);
-        let kept: Vec<bool> = stages.0.probabilities(&samples)?.iter().map(|p| *p >= 0.5).collect();
-        let values = stages.1.predict(&samples)?;
+        let kept: Vec<bool> = stages.0.probabilities(&samples).iter().map(|p| *p >= 0.5).collect();
+        let values = stages.1.predict(&samples);
         let is_good = |place: usize| self.validation[tested[place]] >= cut;
         let right = (0..tested.len()).filter(|place| kept[*place] == is_good(*place)).count();
         let (found, truth): (Vec<f64>, Vec<f64>) = (0..tested.len())
@@ -196,11 +196,10 @@ impl Study {
         let everything: Vec<usize> = (0..self.samples.len()).collect();
         let (fitted, rest) = divide(&everything, size, seed)?;
         let samples = self.pick(&rest);
-        let values = self.regressor(&fitted, schedule, seed)?.predict(&samples)?;
+        let values = self.regressor(&fitted, schedule, seed)?.predict(&samples);
         let (classifier, second) = self.stages(&fitted, cut, schedule, seed)?;
-        let kept = classifier.probabilities(&samples)?.into_iter().map(|p| p >= 0.5);
-        let cascaded: Vec<f64> =
-            kept.zip(second.predict(&samples)?).map(|(k, value)| cascade_score(k, value)).collect();
+        let kept = classifier.probabilities(&samples).into_iter().map(|p| p >= 0.5);
+        let cascaded: Vec<f64> = kept.zip(second.predict(&samples)).map(|(k, value)| cascade_score(k, value)).collect();
         let best_first = |scores: &[f64]| {
             let mut order: Vec<usize> = (0..rest.len()).collect();
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
@@ -251,7 +250,7 @@ impl Study {
         fitted: usize,
         tested: &[usize],
     ) -> Result<SplitResult, PredictorError> {
-        let found = regressor.predict(&self.pick(tested))?;
+        let found = regressor.predict(&self.pick(tested));
         let truth: Vec<f64> = tested.iter().map(|i| self.validation[*i]).collect();
         Ok(SplitResult {
             split,

@@ -40,11 +40,11 @@
 //! hyper-parameters were set once.
 
 mod colouring;
+mod convolution;
 mod dense;
 mod error;
 mod evaluation;
 mod gcn;
-mod gcn_fast;
 mod gnn;
 mod gnn_tape;
 mod graf;

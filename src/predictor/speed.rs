@@ -3,7 +3,8 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::gcn_fast::{Adam, Gcn, StepSize, pieces};
+use super::GCN_SCHEDULE;
+use super::convolution::{Adam, Network, Output, Step, pieces};
 use crate::seed;
 use crate::space::Dag;
 
@@ -11,7 +12,7 @@ use crate::space::Dag;
 pub struct PredictorWork {
     dags: Vec<Dag>,
     targets: Vec<f32>,
-    gcn: Gcn,
+    network: Network,
     adam: Adam,
 }
 
@@ -38,20 +39,20 @@ impl PredictorWork {
         let dags: Vec<Dag> = (0..graphs).map(cell).collect();
         let targets =
             dags.iter().map(|dag| dag.edges.iter().map(|(from, to)| to - from).sum::<usize>() as f32 / 50.0).collect();
-        let gcn = Gcn::random(KINDS as usize, &mut seed::stream(0, "predictor", 1));
-        let adam = Adam::of(&gcn);
-        PredictorWork { dags, targets, gcn, adam }
+        let network = Network::random(KINDS as usize, GCN_SCHEDULE.width, &mut seed::stream(0, "predictor", 1));
+        let adam = Adam::of(&network);
+        PredictorWork { dags, targets, network, adam }
     }
 
-    /// A training step on all graphs, from their description on.
+    /// A training step on all graphs, from their description on, without dropout.
     pub fn train(&mut self) {
         let dags: Vec<&Dag> = self.dags.iter().collect();
-        let size = StepSize { learning_rate: 1e-4, weight_decay: 1e-3 };
-        self.gcn.train_step(&pieces(&dags), &self.targets, &mut self.adam, size);
+        let step = Step { output: Output::Value, learning_rate: 1e-4, weight_decay: 1e-3, dropout: 0.0, seed: 0 };
+        self.network.train_step(&pieces(&dags), &self.targets, &mut self.adam, &step);
     }
 
     /// Scores all graphs, from their description on.
     pub fn score(&self) -> Vec<f32> {
-        self.gcn.apply(&self.dags.iter().collect::<Vec<&Dag>>())
+        self.network.apply(&self.dags.iter().collect::<Vec<&Dag>>())
     }
 }

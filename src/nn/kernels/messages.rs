@@ -12,9 +12,15 @@ pub struct Links {
 }
 
 impl Links {
-    /// Number of nodes that receive.
-    pub fn nodes(&self) -> usize {
-        self.first.len().saturating_sub(1)
+    /// The node under construction hears `from`.
+    pub fn push(&mut self, from: u32, weight: f32) {
+        self.from.push(from);
+        self.weight.push(weight);
+    }
+
+    /// The node under construction hears nobody else.
+    pub fn end_node(&mut self) {
+        self.first.push(self.from.len() as u32);
     }
 }
 
