@@ -101,10 +101,8 @@ pub struct PredictorTime {
 /// Times the predictor of Wen et al. (2019) on cells of seven nodes: a training step on `graphs` graphs, and scoring them.
 pub fn time_predictor(graphs: usize) -> PredictorTime {
     let mut work = PredictorWork::new(graphs);
-    let (Ok((_, train_step_ms)), Ok((_, score_ms))) = (
-        median_ms(|| Ok::<(), std::convert::Infallible>(work.train())),
-        median_ms(|| Ok::<(), std::convert::Infallible>(drop(std::hint::black_box(work.score())))),
-    );
+    let train_step_ms = median_ms_of(|| work.train());
+    let score_ms = median_ms_of(|| drop(std::hint::black_box(work.score())));
     PredictorTime { train_step_ms, scored_per_s: graphs as f64 / score_ms * 1e3 }
 }
 
@@ -115,28 +113,31 @@ pub fn peak() -> Peak {
     let (a, b) = (vec![1.0f32; SIDE * SIDE], vec![0.5f32; SIDE * SIDE]);
     let mut c = vec![0.0f32; SIDE * SIDE];
     let square = Matrix::new(SIDE, SIDE);
-    let product = median_ms(|| {
-        multiply((square, &a), (square, &b), false, (square, &mut c));
-        Ok::<(), std::convert::Infallible>(())
-    });
+    let product = median_ms_of(|| multiply((square, &a), (square, &b), false, (square, &mut c)));
     let (from, mut to) = (vec![1.0f32; VALUES], vec![0.0f32; VALUES]);
-    let copy = median_ms(|| {
+    let copy = median_ms_of(|| {
         to.copy_from_slice(std::hint::black_box(&from));
         // What nobody reads would not be copied.
         std::hint::black_box(&mut to);
-        Ok::<(), std::convert::Infallible>(())
     });
-    let rate = |amount: f64, timed: Result<(usize, f64), std::convert::Infallible>| match timed {
-        Ok((_, ms)) => amount / ms / 1e6,
-    };
+    let rate = |amount: f64, ms: f64| amount / ms / 1e6;
     Peak {
         gflop_per_s: rate(2.0 * (SIDE * SIDE * SIDE) as f64, product),
         gb_per_s: rate(2.0 * (VALUES * size_of::<f32>()) as f64, copy),
     }
 }
 
+/// Median time of what cannot fail, after two runs that do not count.
+pub(super) fn median_ms_of(mut run: impl FnMut()) -> f64 {
+    let Ok((_, ms)) = median_ms(|| {
+        run();
+        Ok::<(), std::convert::Infallible>(())
+    });
+    ms
+}
+
 /// Number of runs and their median time, after two that do not count.
-pub(super) fn median_ms<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<(usize, f64), E> {
+fn median_ms<E>(mut run: impl FnMut() -> Result<(), E>) -> Result<(usize, f64), E> {
     for _ in 0..2 {
         run()?;
     }

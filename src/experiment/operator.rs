@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::engine::median_ms;
+use super::engine::median_ms_of;
 use crate::nn::kernels::{Scratch, Window, batch_norm, dense, depthwise, pointwise};
 
 /// Pieces of a batch, as in a training step.
@@ -84,15 +84,8 @@ pub struct OperatorTime {
 /// Times an operator on a batch, on the threads of the pool.
 pub fn time_operator(operator: &Operator, batch: usize) -> OperatorTime {
     let mut work = Work::new(operator, batch);
-    let timed = |run: &mut dyn FnMut()| {
-        let Ok((_, ms)) = median_ms(|| {
-            run();
-            Ok::<(), std::convert::Infallible>(())
-        });
-        ms
-    };
-    let forward_ms = timed(&mut || work.forward());
-    let forward_backward_ms = timed(&mut || {
+    let forward_ms = median_ms_of(|| work.forward());
+    let forward_backward_ms = median_ms_of(|| {
         work.forward();
         work.backward();
     });

@@ -77,7 +77,8 @@ impl Graphs {
                 for other in iter::once(node).chain(read_by) {
                     against.push(start + other as u32, 1.0 / row[other] as f32);
                 }
-                [&mut *along, &mut *against].map(Links::end_node);
+                along.end_node();
+                against.end_node();
             }
         }
         graphs

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use netwright::predictor::Kind;
 use netwright::run::RunConfig;
 use netwright::target::Target;
 use netwright::units::{Bytes, Macs};
@@ -65,7 +66,7 @@ fn built_in_images_become_a_measured_network_with_its_card() {
     let agreement = &card["agreement"];
     assert_eq!((&agreement["images"], &agreement["disagreements"]), (&2000.into(), &0.into()));
     assert!(agreement["max_relative_difference"].as_f64() < Some(1e-4), "{agreement}");
-    assert_eq!(card["predictors"].as_array().map(Vec::len), Some(5), "{}", card["predictors"]);
+    assert_eq!(card["predictors"].as_array().map(Vec::len), Some(Kind::ALL.len()), "{}", card["predictors"]);
     let limits: Vec<&str> = card["limits"].as_array().unwrap().iter().map(|l| l["limit"].as_str().unwrap()).collect();
     assert_eq!(limits, ["peak_ram_bytes", "macs"]);
 
