@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use netwright::predictor::Kind;
-use netwright::run::RunConfig;
+use netwright::run::{RunConfig, SCHEMA_VERSION};
 use netwright::target::Target;
 use netwright::units::{Bytes, Macs};
 use rand::{Rng, SeedableRng};
@@ -57,7 +57,7 @@ fn built_in_images_become_a_measured_network_with_its_card() {
     let card = json(run.join("card.json"));
     let model = fs::read(run.join("model.onnx")).expect("the model is there");
     let digest: String = Sha256::digest(&model).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((&card["schema_version"], &card["deployable"]), (&2.into(), &true.into()));
+    assert_eq!((&card["schema_version"], &card["deployable"]), (&SCHEMA_VERSION.into(), &true.into()));
     assert_eq!((&card["model_sha256"], &card["model_bytes"]), (&digest.into(), &model.len().into()));
     assert_eq!(
         (&card["target"], &card["numbers"], &card["test_images"]),
@@ -77,7 +77,7 @@ fn built_in_images_become_a_measured_network_with_its_card() {
         assert_eq!(card[field], inspected[field], "{field}");
     }
 
-    assert_eq!(result["schema_version"], 1);
+    assert_eq!(result["schema_version"], SCHEMA_VERSION);
     assert_eq!((&result["run"], &result["model"]), (&"run".into(), &"run/model.onnx".into()));
     for field in ["genotype", "deployable", "test_accuracy", "macs", "peak_ram_bytes", "bench", "limits"] {
         assert_eq!(result[field], card[field], "{field}");
