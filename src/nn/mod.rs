@@ -12,6 +12,7 @@ mod optimiser;
 mod plan;
 pub mod runtime;
 mod state;
+mod windows;
 
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use net::Net;

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::kernels::{Scratch, Window, batch_norm, dense, depthwise, elementwise, linear, pointwise, pool};
+use super::kernels::{Scratch, batch_norm, dense, depthwise, elementwise, linear, pointwise, pool};
 use super::plan::Plan;
+use super::windows::{conv_window, pool_window};
 use crate::graph::{Conv2d, Graph, Layout, NodeId, Op, Padding, Role, Shape};
 
 /// Everything that is fixed while a network runs.
@@ -158,7 +159,7 @@ impl Chunk {
                 let (x, shape, relu) = read(0);
                 let (weight, bias) = (cx.weight(id), cx.param(id, Role::Bias));
                 let (ci, co, plane) = (shape.channels, conv.out, shape.plane());
-                let w = window(conv, shape, node.shape);
+                let w = conv_window(conv, shape, node.shape);
                 match kind(conv, shape) {
                     Kind::Depthwise => depthwise::forward(&w, ci, n, x, relu, weight, bias, y, &mut self.scratch),
                     Kind::Pointwise => {
@@ -198,13 +199,13 @@ impl Chunk {
             }
             Op::MaxPool(p) => {
                 let (x, shape, _) = read(0);
-                let w = pool_window(p.kernel, p.stride, p.padding, shape, node.shape);
+                let w = pool_window(p, shape, node.shape);
                 let winners = &mut self.winners[id][span(node.shape, &block)];
                 pool::max_forward(&w, shape.channels, n, x, y, winners);
             }
             Op::AvgPool(p) => {
                 let (x, shape, _) = read(0);
-                let w = pool_window(p.kernel, p.stride, p.padding, shape, node.shape);
+                let w = pool_window(p, shape, node.shape);
                 pool::average_forward(&w, shape.channels, n, x, y);
             }
             Op::GlobalMean => {
@@ -299,7 +300,7 @@ impl Chunk {
                 Op::Input(_) | Op::Normalize(_) => {}
                 Op::Conv2d(conv) => {
                     let (ci, co, plane) = (shape.channels, conv.out, shape.plane());
-                    let w = window(conv, shape, node.shape);
+                    let w = conv_window(conv, shape, node.shape);
                     let weight = cx.weight(id);
                     let gw = &mut params[param(Role::Weight).expect("a convolution has weights")];
                     let relu_of = relu.then_some(x);
@@ -365,12 +366,12 @@ impl Chunk {
                     }
                 }
                 Op::MaxPool(p) => {
-                    let w = pool_window(p.kernel, p.stride, p.padding, shape, node.shape);
+                    let w = pool_window(p, shape, node.shape);
                     let winners = &self.winners[id][span(node.shape, &block)];
                     pool::max_backward(&w, shape.channels, n, winners, gy, accumulate, gx);
                 }
                 Op::AvgPool(p) => {
-                    let w = pool_window(p.kernel, p.stride, p.padding, shape, node.shape);
+                    let w = pool_window(p, shape, node.shape);
                     pool::average_backward(&w, shape.channels, n, gy, accumulate, gx);
                 }
                 Op::GlobalMean => {
@@ -414,25 +415,6 @@ fn kind(conv: &Conv2d, input: Shape) -> Kind {
         true => Kind::Depthwise,
         false if conv.kernel == 1 && conv.stride == 1 && conv.groups == 1 && unpadded => Kind::Pointwise,
         false => Kind::Dense,
-    }
-}
-
-fn window(conv: &Conv2d, input: Shape, output: Shape) -> Window {
-    let w = pool_window(conv.kernel, conv.stride, conv.padding, input, output);
-    Window { dilation: conv.dilation, ..w }
-}
-
-fn pool_window(kernel: usize, stride: usize, padding: Padding, input: Shape, output: Shape) -> Window {
-    Window {
-        in_h: input.height,
-        in_w: input.width,
-        out_h: output.height,
-        out_w: output.width,
-        kernel,
-        stride,
-        dilation: 1,
-        top: padding.top,
-        left: padding.left,
     }
 }
 

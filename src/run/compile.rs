@@ -127,7 +127,7 @@ fn search_networks(
     let mut site = SpaceSite::new(&prepared.space, target, latency);
     let mut strategy = config.strategy();
     let mut oracle: Box<dyn Oracle> =
-        Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device)?);
+        Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device));
     let mut record = |trial: &TrialRecord| {
         journal.append(&Entry::Trial(trial.clone()))?;
         watch(Progress::Trial(trial, trial.index + 1, config.trials));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::graph::{Graph, Weights};
 use crate::measure::Stopwatch;
-use crate::nn::cuda::{Backend, BackendError, DeviceImages, Epoch, Gpu, Session, State, StepSettings, logits_on};
+use crate::nn::cuda::{Backend, BackendError, DeviceImages, Epoch, Gpu, Session, State, logits_on};
 use crate::seed;
 use crate::stats;
 use crate::train::TrainConfig;
@@ -56,7 +56,7 @@ pub fn throughput(gpu: &Gpu, graph: &Graph, batch: usize, together: usize) -> Re
     let lane = Rc::new(gpu.lane()?);
     let images = Rc::new(random_images(&lane, graph)?);
     let weights = Weights::init(graph, &mut seed::stream(0, "weights", 0));
-    let settings = settings(batch);
+    let settings = TrainConfig::default().step_settings(batch, ROUND);
     let optimiser = vec![0.0; settings.method.state_len(weights.trained.len())];
     let state = State { trained: weights.trained, buffers: weights.buffers, optimiser };
     let start = |lane| Session::new(lane, images.clone(), graph, &settings, &state);
@@ -97,18 +97,6 @@ pub fn best_together(gpu: &Gpu, graph: &Graph, batch: usize) -> Result<Vec<Throu
         if tried.last().expect("one was tried").train_images_per_s < worth {
             return Ok(tried);
         }
-    }
-}
-
-fn settings(batch: usize) -> StepSettings {
-    let config = TrainConfig::default();
-    StepSettings {
-        batch,
-        steps: ROUND,
-        label_smoothing: config.label_smoothing as f32,
-        method: config.optimiser,
-        weight_decay: config.weight_decay as f32,
-        clip_norm: config.clip_norm as f32,
     }
 }
 

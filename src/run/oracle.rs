@@ -22,8 +22,11 @@ pub trait Oracle {
     fn evaluate(&mut self, genotype: &Genotype, trial: usize) -> Result<Outcome, RunError>;
 
     /// How many networks are best evaluated together.
-    fn at_once(&self) -> usize {
-        1
+    ///
+    /// # Errors
+    /// If that cannot be measured.
+    fn at_once(&mut self) -> Result<usize, RunError> {
+        Ok(1)
     }
 
     /// [`Oracle::evaluate`] of several networks, in their order, with the same outcomes.
@@ -47,7 +50,8 @@ pub struct TrainingOracle<'a> {
     fidelity: &'a Fidelity,
     seed: u64,
     device: Device,
-    at_once: usize,
+    /// How many networks train at once, once that is known.
+    at_once: Option<usize>,
 }
 
 impl<'a> TrainingOracle<'a> {
@@ -60,22 +64,13 @@ impl<'a> TrainingOracle<'a> {
             fidelity,
             seed,
             device: Device::Cpu,
-            at_once: SIDE_BY_SIDE.min(rayon::current_num_threads()),
+            at_once: None,
         })
     }
 
-    /// The same, training on a device. On a GPU, how many networks train at once is measured on the largest of the space.
-    pub fn on(self, device: &Device) -> Result<Self, RunError> {
-        let at_once = match device {
-            Device::Cpu => self.at_once,
-            Device::Cuda(gpu) => {
-                let largest = self.space.lower(&self.space.largest());
-                let tried = best_together(gpu, &largest, self.fidelity.train.batch).map_err(TrainError::from)?;
-                let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
-                best.map_or(1, |best| best.together)
-            }
-        };
-        Ok(TrainingOracle { device: device.clone(), at_once, ..self })
+    /// The same, training on a device.
+    pub fn on(self, device: &Device) -> Self {
+        TrainingOracle { device: device.clone(), ..self }
     }
 }
 
@@ -100,14 +95,29 @@ impl Oracle for TrainingOracle<'_> {
         self.outcome(&graph, train::train_on(&self.device, &self.job(&graph, trial), &mut |_| {}))
     }
 
-    fn at_once(&self) -> usize {
-        self.at_once
+    /// On a GPU this is measured on the largest network of the space, when it is first asked for: a run that only looks
+    /// back trains nothing.
+    fn at_once(&mut self) -> Result<usize, RunError> {
+        if let Some(known) = self.at_once {
+            return Ok(known);
+        }
+        let at_once = match &self.device {
+            Device::Cpu => SIDE_BY_SIDE.min(rayon::current_num_threads()),
+            Device::Cuda(gpu) => {
+                let largest = self.space.lower(&self.space.largest());
+                let tried = best_together(gpu, &largest, self.fidelity.train.batch).map_err(TrainError::from)?;
+                let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
+                best.map_or(1, |best| best.together)
+            }
+        };
+        self.at_once = Some(at_once);
+        Ok(at_once)
     }
 
     fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {
         let graphs: Vec<Graph> = trials.iter().map(|(genotype, _)| self.space.lower(genotype)).collect();
         let jobs: Vec<Job> = graphs.iter().zip(trials).map(|(graph, (_, trial))| self.job(graph, *trial)).collect();
-        let trained = train::train_many(&self.device, &jobs, self.at_once, &mut |_, _| {});
+        let trained = train::train_many(&self.device, &jobs, trials.len(), &mut |_, _| {});
         graphs.iter().zip(trained).map(|(graph, trained)| self.outcome(graph, trained)).collect()
     }
 }

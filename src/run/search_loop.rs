@@ -6,7 +6,8 @@ use crate::search::{Proposal, SearchError, Strategy};
 use crate::space::Genotype;
 
 /// Runs a search to `trials` trainings. Trials of `past` are told, not trained again; `record` receives each new one
-/// before the search goes on; the journal does not depend on how many the oracle takes at once. All trials are returned: fewer than asked for if there are no more feasible networks.
+/// before the search goes on; the journal does not depend on how many the oracle takes at once. All trials are returned:
+/// fewer than asked for if there are no more feasible networks.
 ///
 /// # Errors
 /// If the past does not follow from the strategy, if nothing new is feasible, or if a record cannot be kept.
@@ -25,7 +26,7 @@ pub fn search(
         done.push(trial.clone());
     }
     while done.len() < trials {
-        let batch = ask(site, strategy, oracle.at_once().min(trials - done.len()), done.is_empty())?;
+        let batch = ask(site, strategy, oracle.at_once()?.min(trials - done.len()), done.is_empty())?;
         if batch.is_empty() {
             break;
         }

@@ -3,9 +3,10 @@
 use std::f64::consts::PI;
 
 use crate::nn::Method;
+use crate::nn::cuda::StepSettings;
 
-/// Settings of one training: SGD with Nesterov momentum or AdamW, a full cosine schedule with warm-up, label smoothing, random crop
-/// and flip.
+/// Settings of one training: SGD with Nesterov momentum or AdamW, a full cosine schedule with warm-up, label smoothing,
+/// random crop and flip.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
@@ -49,6 +50,18 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What a GPU's training step takes from the configuration, for batches of `batch` images and epochs of `steps` steps.
+    pub fn step_settings(&self, batch: usize, steps: usize) -> StepSettings {
+        StepSettings {
+            batch,
+            steps,
+            label_smoothing: self.label_smoothing as f32,
+            method: self.optimiser,
+            weight_decay: self.weight_decay as f32,
+            clip_norm: self.clip_norm as f32,
+        }
+    }
+
     /// Learning rate at `step` of `steps`: linear warm-up, then half a cosine down to zero (Loshchilov and Hutter, 2017).
     pub fn learning_rate_at(&self, step: usize, steps: usize) -> f64 {
         let warm_up = (self.warm_up * steps as f64).max(1.0);

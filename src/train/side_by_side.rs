@@ -14,7 +14,7 @@ use super::{EpochRecord, TrainConfig, TrainError, Trained, train};
 use crate::data::{Augment, Images, epoch_order};
 use crate::graph::{Graph, Layout, Weights};
 use crate::nn::Device;
-use crate::nn::cuda::{Backend, BackendError, DeviceImages, Epoch, EpochSums, Session, State, StepSettings};
+use crate::nn::cuda::{Backend, BackendError, DeviceImages, Epoch, EpochSums, Session, State};
 use crate::seed;
 
 /// One training.
@@ -172,14 +172,7 @@ impl<'a, B: Backend> Running<'a, B> {
         };
         let batch = config.batch.min(images.len());
         let steps = images.len() / batch;
-        let settings = StepSettings {
-            batch,
-            steps,
-            label_smoothing: config.label_smoothing as f32,
-            method: config.optimiser,
-            weight_decay: config.weight_decay as f32,
-            clip_norm: config.clip_norm as f32,
-        };
+        let settings = config.step_settings(batch, steps);
         let backend = Rc::new(lane()?);
         // Trainings on the same images share them.
         let shared = others.iter().find(|other| std::ptr::eq(other.job.images, images));

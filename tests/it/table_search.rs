@@ -52,8 +52,8 @@ impl Oracle for Together {
         self.table.evaluate(genotype, trial)
     }
 
-    fn at_once(&self) -> usize {
-        self.at_once
+    fn at_once(&mut self) -> Result<usize, RunError> {
+        Ok(self.at_once)
     }
 
     fn evaluate_all(&mut self, trials: &[(Genotype, usize)]) -> Result<Vec<Outcome>, RunError> {

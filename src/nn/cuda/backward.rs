@@ -1,11 +1,12 @@
 //! The backward pass as commands: from the gradient by the logits to the gradient by every parameter.
 
 use super::super::kernels::Window;
+use super::super::windows::{conv_window, pool_window};
 use super::command::{Buffer, Call, MatrixIn, MatrixProduct, Place, args};
 use super::dense::Dense;
 use super::form::{ConvKind, Form, conv_kind};
 use super::forward::{ACT_RELU, ACT_RELU6, DepthwisePlace, FLAG_ACCUMULATE, FLAG_FLIP, FLAG_RELU, window_args};
-use super::lowering::{Lowering, conv_window, pool_window};
+use super::lowering::Lowering;
 use super::tile::Tile;
 use crate::graph::{Conv2d, Linear, NodeId, Op, Role};
 

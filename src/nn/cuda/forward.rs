@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::windows::{conv_window, pool_window};
 use super::command::{Arg, Buffer, Call, Life, MatrixIn, MatrixProduct, Place, args};
 use super::dense::Dense;
 use super::form::{ConvKind, Form, SUM_TERMS, conv_kind};
-use super::lowering::{Lowering, conv_window, pool_window};
+use super::lowering::Lowering;
 use super::tile::Tile;
 use crate::graph::{BATCH_NORM_EPSILON, Conv2d, Linear, NodeId, Normalize, Op, Role};
 use crate::nn::kernels::Window;

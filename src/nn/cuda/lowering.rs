@@ -1,10 +1,9 @@
 //! What forward and backward passes share while a graph becomes commands: buffers of values, gradients and parameters.
 
-use super::super::kernels::Window;
 use super::command::{Buffer, Life, Place, Tape};
 use super::form::{Form, forms, needs_gradient};
 use super::tile::ENOUGH_BLOCKS;
-use crate::graph::{Conv2d, Graph, Layout, NodeId, Padding, Pool, Role, Shape};
+use crate::graph::{Graph, Layout, NodeId, Role, Shape};
 
 /// Most bytes of one temporary matrix: larger ones are cut along the images.
 const TEMPORARY_BYTES: usize = 32 << 20;
@@ -177,30 +176,5 @@ impl<'g> Lowering<'g> {
         let passes = self.batch.div_ceil(256 / lanes);
         let work = (self.batch * shape.plane()).div_ceil(1024);
         (lanes, (ENOUGH_BLOCKS / shape.channels).clamp(1, passes.min(work)))
-    }
-}
-
-/// The window of a convolution.
-pub fn conv_window(conv: &Conv2d, input: Shape, output: Shape) -> Window {
-    let w = window(conv.kernel, conv.stride, conv.padding, input, output);
-    Window { dilation: conv.dilation, ..w }
-}
-
-/// The window of a pooling operator.
-pub fn pool_window(pool: &Pool, input: Shape, output: Shape) -> Window {
-    window(pool.kernel, pool.stride, pool.padding, input, output)
-}
-
-fn window(kernel: usize, stride: usize, padding: Padding, input: Shape, output: Shape) -> Window {
-    Window {
-        in_h: input.height,
-        in_w: input.width,
-        out_h: output.height,
-        out_w: output.width,
-        kernel,
-        stride,
-        dilation: 1,
-        top: padding.top,
-        left: padding.left,
     }
 }
