@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::device::DeviceArgs;
 use super::progress::Screen;
@@ -14,9 +14,9 @@ use crate::nn::{Device, runtime};
 use crate::report::{run_json, run_markdown, run_text};
 use crate::run::{
     self, BUILT_IN_IMAGES, DataConfig, Prepared, Progress, Requested, RunConfig, RunError, RunFolder, SCHEMA_VERSION,
-    StrategyName, write_whole,
+    write_whole,
 };
-use crate::search::GuidedConfig;
+use crate::search::{GuidedConfig, StrategyName};
 use crate::space::MacroSpace;
 use crate::target::{LatencyModel, Target};
 use crate::units::Millis;
@@ -64,7 +64,7 @@ pub(super) struct CompileArgs {
     no_mirror: bool,
     /// How networks are proposed.
     #[arg(long, value_enum, default_value = "guided")]
-    strategy: StrategyArg,
+    strategy: StrategyName,
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -90,23 +90,6 @@ struct Common {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum StrategyArg {
-    /// Evolution over a predictor's predictions.
-    Guided,
-    /// Random search.
-    Random,
-}
-
-impl From<StrategyArg> for StrategyName {
-    fn from(arg: StrategyArg) -> Self {
-        match arg {
-            StrategyArg::Guided => StrategyName::Guided,
-            StrategyArg::Random => StrategyName::Random,
-        }
-    }
 }
 
 pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
@@ -229,7 +212,7 @@ fn decide(
         schema_version: SCHEMA_VERSION,
         netwright: env!("CARGO_PKG_VERSION").to_string(),
         seed: args.seed,
-        strategy: args.strategy.into(),
+        strategy: args.strategy,
         trials: plan.trials,
         initial: guided.initial,
         per_round: guided.per_round,

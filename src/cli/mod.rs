@@ -17,6 +17,8 @@ mod query;
 #[cfg(feature = "train")]
 mod reproduce;
 #[cfg(feature = "train")]
+mod search;
+#[cfg(feature = "train")]
 mod study;
 
 use std::process::ExitCode;
@@ -62,6 +64,9 @@ enum Verb {
     /// Predictors of accuracy: how well each ranks the networks of a table.
     #[cfg(feature = "train")]
     Predictor(predictor::PredictorArgs),
+    /// Search strategies on the table of a NAS benchmark: queries to the best network, regret, broken limits.
+    #[cfg(feature = "train")]
+    Search(Box<search::SearchArgs>),
     /// Repeat a published study on a table of trained networks.
     #[cfg(feature = "train")]
     Reproduce(reproduce::ReproduceArgs),
@@ -106,6 +111,8 @@ pub fn main() -> ExitCode {
         Verb::Predictor(args) => predictor::predictor(&args),
         #[cfg(feature = "train")]
         Verb::Reproduce(args) => reproduce::reproduce(&args),
+        #[cfg(feature = "train")]
+        Verb::Search(args) => search::search(&args),
         #[cfg(feature = "train")]
         Verb::Study(args) => study::study(&args),
     };

@@ -113,7 +113,7 @@ pub fn evaluate_latencies(
 
 /// How often a network has each operation. Devices ran the cells as they are written, dead edges included, so the text of a
 /// cell counts and not its canonical form.
-fn operation_counts(space: &Space, genotype: &Genotype) -> Vec<f64> {
+pub(super) fn operation_counts(space: &Space, genotype: &Genotype) -> Vec<f64> {
     let mut counts = vec![0.0; space.vocabulary()];
     if let Space::NatsTss(_) = space {
         genotype.symbols().iter().for_each(|symbol| counts[usize::from(*symbol)] += 1.0);
@@ -126,7 +126,7 @@ fn operation_counts(space: &Space, genotype: &Genotype) -> Vec<f64> {
 }
 
 /// Networks to measure: the design says how often which operation, chance says which of the networks with these.
-fn choose(counts: &[Vec<f64>], measured: usize, seed: u64) -> Vec<usize> {
+pub(super) fn choose(counts: &[Vec<f64>], measured: usize, seed: u64) -> Vec<usize> {
     let mut groups: BTreeMap<Vec<u64>, Vec<usize>> = BTreeMap::new();
     for (place, counts) in counts.iter().enumerate() {
         groups.entry(counts.iter().map(|count| *count as u64).collect()).or_default().push(place);
@@ -152,7 +152,7 @@ fn agreement(counts: &[Vec<f64>], latencies: &[f64], measured: &[usize]) -> (f64
 }
 
 fn summary(devices: &[String], measured: usize, seeds: usize, found: &[Vec<(f64, f64)>]) -> LatencyScores {
-    let of = |values: Vec<f64>| Moments { mean: stats::mean(&values), sd: stats::std_dev(&values) };
+    let of = |values: Vec<f64>| Moments::of(&values);
     let column = |runs: &Vec<(f64, f64)>, second: bool| {
         runs.iter().map(|(first, other)| if second { *other } else { *first }).collect::<Vec<f64>>()
     };

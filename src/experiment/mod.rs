@@ -1,17 +1,23 @@
 //! Studies across runs: what a claim about networks, data or strategies rests on.
 
+mod constrained;
 mod engine;
 mod latencies;
 mod neural_predictor;
 mod operator;
+mod pool;
 mod predictors;
+mod searches;
 mod spread;
 mod strategies;
 
+pub use constrained::{Budget, ConstrainedRun, ConstrainedScores, Device, search_constrained};
 pub use engine::{Peak, PredictorTime, StepTime, peak, time_predictor, time_step};
 pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, evaluate_latencies};
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};
+pub use pool::{Pool, PoolSite, View};
 pub use predictors::{Agreement, Benchmark, EvaluationError, Moments, NAMES, Population, Scores};
+pub use searches::{AgainstRandom, SearchScores, Trajectory, search_pool};
 pub use spread::{Spread, spread};
 pub use strategies::{Comparison, Pair, compare_strategies};

@@ -58,11 +58,13 @@ pub enum Population {
 }
 
 /// The names of what can be evaluated.
-pub const NAMES: [&str; 11] =
-    ["macs", "params", "ridge", "mlp", "gcn", "gnn", "blend", "forest", "boosting", "process", "stack"];
+pub const NAMES: [&str; 12] =
+    ["macs", "params", "ridge", "mlp", "gcn", "gnn", "blend", "forest", "boosting", "process", "stack", "pair"];
 
 /// The networks of a table as predictors see them.
 pub struct Benchmark {
+    /// The networks, as their own rows write them.
+    genotypes: Vec<Genotype>,
     /// Logarithm of the MACs and the genotype, as a search describes a network; for the older predictors.
     plain: Vec<Sample>,
     /// Logarithms of MACs and parameters, the genotype, and normal scores of the table's own columns.
@@ -102,7 +104,15 @@ impl Benchmark {
         let labels = firsts.iter().map(|row| column[*row]).collect();
         let proxies: Vec<(String, Vec<f64>)> = proxies(table, &firsts);
         let (plain, rich) = describe(table.space(), &genotypes, &proxies);
-        Ok(Benchmark { plain, rich, labels, rows, proxies: proxies.into_iter().map(|(name, _)| name).collect() })
+        let genotypes = genotypes.into_iter().cloned().collect();
+        Ok(Benchmark {
+            genotypes,
+            plain,
+            rich,
+            labels,
+            rows,
+            proxies: proxies.into_iter().map(|(name, _)| name).collect(),
+        })
     }
 
     /// The networks for the study of the second seed. Labels in percent become shares.
@@ -123,6 +133,26 @@ impl Benchmark {
             return Err(EvaluationError::Label { name, known: table.labels().to_vec() });
         }
         Ok(Study { samples: self.plain.clone(), validation: share(&self.labels), test: share(&test) })
+    }
+
+    /// The different networks, as their own rows of the table write them.
+    pub fn genotypes(&self) -> &[Genotype] {
+        &self.genotypes
+    }
+
+    /// The label of each network.
+    pub fn labels(&self) -> &[f64] {
+        &self.labels
+    }
+
+    /// What the older predictors see of each network.
+    pub fn plain_samples(&self) -> &[Sample] {
+        &self.plain
+    }
+
+    /// The same with the table's columns.
+    pub fn rich_samples(&self) -> &[Sample] {
+        &self.rich
     }
 
     /// Number of different networks.
@@ -214,7 +244,7 @@ impl Benchmark {
         let kind: Kind = NAMES.contains(&name).then(|| name.parse().ok()).flatten().ok_or_else(unknown)?;
         let samples = match kind {
             Kind::Gnn | Kind::Mlp | Kind::Ridge | Kind::Macs | Kind::Blend => &self.plain,
-            Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack => &self.rich,
+            Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack | Kind::Pair => &self.rich,
         };
         Ok(View { kind: Some(kind), samples: samples.into() })
     }
@@ -326,13 +356,17 @@ pub struct Scores {
     pub predictions_per_s: f64,
 }
 
+impl Moments {
+    /// Of values, one for each seed.
+    pub fn of(values: &[f64]) -> Moments {
+        Moments { mean: stats::mean(values), sd: stats::std_dev(values) }
+    }
+}
+
 impl Scores {
     fn of(name: &str, train: usize, runs: &[Run]) -> Scores {
         let all = |of: fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<f64>>();
-        let moments = |of| {
-            let values = all(of);
-            Moments { mean: stats::mean(&values), sd: stats::std_dev(&values) }
-        };
+        let moments = |of| Moments::of(&all(of));
         let taus = all(|run| run.agreement.kendall_tau);
         Scores {
             predictor: name.to_string(),

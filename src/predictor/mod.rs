@@ -124,11 +124,13 @@ pub enum Kind {
     Process,
     /// Forest, boosting and process, weighted by their errors on held-out folds.
     Stack,
+    /// Forest and process in the same way: what a search can afford to fit again and again.
+    Pair,
 }
 
 impl Kind {
     /// Every predictor.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Gnn,
         Kind::Mlp,
         Kind::Ridge,
@@ -138,6 +140,7 @@ impl Kind {
         Kind::Boosting,
         Kind::Process,
         Kind::Stack,
+        Kind::Pair,
     ];
 
     fn name(self) -> &'static str {
@@ -151,6 +154,7 @@ impl Kind {
             Kind::Boosting => "boosting",
             Kind::Process => "process",
             Kind::Stack => "stack",
+            Kind::Pair => "pair",
         }
     }
 }
@@ -200,7 +204,7 @@ pub fn fit(kind: Kind, samples: &[Sample], targets: &[f64], seed: u64) -> Result
         Kind::Blend => {
             Model::Blend(Box::new([Model::gnn(&GNN_SCHEDULE, samples, targets, seed)?, Model::ridge(samples, targets)]))
         }
-        Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack => {
+        Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack | Kind::Pair => {
             Model::Ranked(Ranked::fit(kind, samples, targets, seed))
         }
     };
@@ -385,7 +389,7 @@ mod tests {
         let error = "oracle".parse::<Kind>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "`oracle` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack"
+            "`oracle` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack, pair"
         );
     }
 

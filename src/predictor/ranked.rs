@@ -44,9 +44,10 @@ impl Ranked {
         let parts = rows.parts(samples, &table);
         let member = |kind| Member::fit(kind, &table, &scores, &parts, None, seed);
         let members = match kind {
-            Kind::Stack => {
-                let members = STACKED.map(member);
-                let weights = weigh(&members, &table, &scores, &parts, seed);
+            Kind::Stack | Kind::Pair => {
+                let stacked = stacked(kind);
+                let members: Vec<Member> = stacked.iter().map(|kind| member(*kind)).collect();
+                let weights = weigh(stacked, &members, &table, &scores, &parts, seed);
                 weights.into_iter().zip(members).filter(|(weight, _)| *weight > 0.0).collect()
             }
             alone => vec![(1.0, member(alone))],
@@ -78,7 +79,12 @@ impl Ranked {
 }
 
 /// The members of a stack.
-const STACKED: [Kind; 3] = [Kind::Forest, Kind::Boosting, Kind::Process];
+fn stacked(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Pair => &[Kind::Forest, Kind::Process],
+        _ => &[Kind::Forest, Kind::Boosting, Kind::Process],
+    }
+}
 
 impl Member {
     fn fit(
@@ -123,35 +129,47 @@ impl Member {
 
 /// The weights, not negative and of sum one, whose mixture has the least squared error on held-out folds. The process keeps
 /// the weights of its kernel: a handful of numbers of the whole fit.
-fn weigh(members: &[Member; 3], rows: &[Vec<f64>], scores: &[f64], parts: &[Part], seed: u64) -> Vec<f64> {
+fn weigh(
+    stacked: &[Kind],
+    members: &[Member],
+    rows: &[Vec<f64>],
+    scores: &[f64],
+    parts: &[Part],
+    seed: u64,
+) -> Vec<f64> {
     let learned = members.iter().find_map(|member| match member {
         Member::Process(process) => Some(process.weights()),
         Member::Forest(_) | Member::Boosting(_) => None,
     });
-    let mut held_out = vec![vec![0.0; rows.len()]; STACKED.len()];
+    let mut held_out = vec![vec![0.0; rows.len()]; stacked.len()];
     for (fitted, held) in folds(rows.len(), FOLDS.min(rows.len()), seed) {
         let pick = |chosen: &[usize]| chosen.iter().map(|row| rows[*row].clone()).collect::<Vec<_>>();
         let (known, unseen) = (pick(&fitted), pick(&held));
         let known_scores: Vec<f64> = fitted.iter().map(|row| scores[*row]).collect();
-        for (kind, predictions) in STACKED.iter().zip(&mut held_out) {
+        for (kind, predictions) in stacked.iter().zip(&mut held_out) {
             let found = Member::fit(*kind, &known, &known_scores, parts, learned, seed).predict(&unseen);
             held.iter().zip(found).for_each(|(row, (mean, _))| predictions[*row] = mean);
         }
     }
-    let error = |weights: &[f64; 3]| {
+    let error = |weights: &Vec<f64>| {
         let mixed = |row: usize| held_out.iter().zip(weights).map(|(of, weight)| weight * of[row]).sum();
         stats::mean_squared_error(scores, &(0..rows.len()).map(mixed).collect::<Vec<f64>>())
     };
-    simplex().min_by(|a, b| error(a).total_cmp(&error(b))).expect("there are weights").to_vec()
+    simplex(stacked.len()).into_iter().min_by(|a, b| error(a).total_cmp(&error(b))).expect("there are weights")
 }
 
-/// Every division of one into three multiples of a step.
-fn simplex() -> impl Iterator<Item = [f64; 3]> {
+/// Every division of one into so many multiples of a step.
+fn simplex(parts: usize) -> Vec<Vec<f64>> {
+    let mut divisions: Vec<(Vec<f64>, usize)> = vec![(Vec::new(), WEIGHT_STEPS)];
     let share = |steps: usize| steps as f64 / WEIGHT_STEPS as f64;
-    (0..=WEIGHT_STEPS).flat_map(move |first| {
-        let left = WEIGHT_STEPS - first;
-        (0..=left).map(move |second| [share(first), share(second), share(left - second)])
-    })
+    for part in 1..=parts {
+        let shares = |left: usize| if part == parts { left..=left } else { 0..=left };
+        let extend = |(weights, left): (Vec<f64>, usize)| {
+            shares(left).map(move |steps| ([&weights[..], &[share(steps)]].concat(), left - steps))
+        };
+        divisions = divisions.into_iter().flat_map(extend).collect();
+    }
+    divisions.into_iter().map(|(weights, _)| weights).collect()
 }
 
 /// How samples become rows.
@@ -262,15 +280,15 @@ mod tests {
                 Ranked::fit(kind, &samples, &targets, 0).predict(&unseen).iter().map(|p| p.mean).collect();
             stats::kendall_tau(&found, &truth)
         };
-        let each = STACKED.map(tau);
+        let each = [Kind::Forest, Kind::Boosting, Kind::Process].map(tau);
         let best = each.into_iter().fold(0.0, f64::max);
         assert!(tau(Kind::Stack) > best - 0.02, "{each:?} {}", tau(Kind::Stack));
     }
 
     #[test]
     fn divisions_of_one_are_all_there() {
-        let all: Vec<[f64; 3]> = simplex().collect();
-        assert_eq!(all.len(), 66);
+        let all = simplex(3);
+        assert_eq!((all.len(), simplex(2).len()), (66, 11));
         assert!(all.iter().all(|weights| (weights.iter().sum::<f64>() - 1.0).abs() < 1e-12));
     }
 }

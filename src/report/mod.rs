@@ -2,10 +2,14 @@
 
 mod inspect;
 #[cfg(feature = "train")]
+mod regret;
+#[cfg(feature = "train")]
 mod run;
 mod scatter;
 
 pub use inspect::{inspection_json, inspection_text};
+#[cfg(feature = "train")]
+pub use regret::{RegretLine, regret_svg};
 #[cfg(feature = "train")]
 pub use run::{run_json, run_markdown, run_text};
 pub use scatter::scatter_svg;

@@ -4,13 +4,13 @@
 use super::finalists::Finals;
 use super::{
     Card, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError, RunFolder, SpaceSite,
-    StrategyName, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
+    Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
 use crate::onnx::decode;
 use crate::predictor::{Evaluation, Kind, cross_validate};
-use crate::search::{Guided, GuidedConfig, Random, Strategy};
+use crate::search::{Guided, GuidedConfig, Strategy, StrategyName};
 use crate::seed;
 use crate::stats;
 use crate::target::{LatencyModel, Target};
@@ -141,11 +141,11 @@ impl RunConfig {
     pub fn strategy(&self) -> Box<dyn Strategy> {
         let seed = seed::derive(self.seed, "search", 0);
         match self.strategy {
-            StrategyName::Random => Box::new(Random::new(seed)),
             StrategyName::Guided => {
                 let guided = GuidedConfig { initial: self.initial, per_round: self.per_round, predictor: Kind::Blend };
                 Box::new(Guided::new(guided, seed))
             }
+            other => other.start(self.trials, seed),
         }
     }
 }

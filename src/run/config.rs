@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::search::StrategyName;
 use crate::space::MacroConfig;
 use crate::train::TrainConfig;
 
@@ -40,16 +41,6 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// The search space, as deployed.
     pub space: MacroConfig,
-}
-
-/// How proposals are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StrategyName {
-    /// Evolution over a predictor's predictions.
-    Guided,
-    /// Random search.
-    Random,
 }
 
 /// How thoroughly a network is trained.

@@ -19,7 +19,7 @@ pub use artifacts::{RunFolder, write_whole};
 pub use budget::{Plan, Requested, plan};
 pub use card::{Card, LimitCheck};
 pub use compile::{Summary, compile};
-pub use config::{BUILT_IN_IMAGES, DataConfig, Fidelity, RunConfig, SCHEMA_VERSION, StrategyName};
+pub use config::{BUILT_IN_IMAGES, DataConfig, Fidelity, RunConfig, SCHEMA_VERSION};
 pub use error::RunError;
 pub use finalists::{Finalist, Tested};
 pub use journal::{Entry, Journal, TrialRecord};

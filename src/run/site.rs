@@ -69,6 +69,18 @@ impl Site for SpaceSite<'_> {
         self.target.verdict(&cost, latency).fits()
     }
 
+    fn choices(&self) -> Vec<u8> {
+        self.space.choices()
+    }
+
+    fn choices_of(&self, genotype: &Genotype) -> Vec<u8> {
+        self.space.choices_of(genotype)
+    }
+
+    fn assemble(&mut self, options: &[u8]) -> Option<Genotype> {
+        self.space.assemble(options)
+    }
+
     fn describe(&mut self, genotype: &Genotype) -> Sample {
         let cost = self.cost(genotype);
         Sample { dag: self.space.dag(genotype), features: self.space.features(genotype, &cost) }

@@ -13,16 +13,16 @@ use crate::space::Genotype;
 /// Settings of the evolution; the defaults are the first seed's but for the number of generations, after which nothing
 /// new was found.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct EvolutionConfig {
+pub(super) struct Config {
     pub population: usize,
     pub parents: usize,
     pub generations: usize,
     pub mutation_rate: f64,
 }
 
-impl Default for EvolutionConfig {
+impl Default for Config {
     fn default() -> Self {
-        EvolutionConfig { population: 20, parents: 10, generations: 40, mutation_rate: 0.1 }
+        Config { population: 20, parents: 10, generations: 40, mutation_rate: 0.1 }
     }
 }
 
@@ -33,7 +33,7 @@ const TRIES_PER_CHILD: usize = 50;
 pub(super) fn evolve(
     site: &mut dyn Site,
     start: Vec<Genotype>,
-    config: &EvolutionConfig,
+    config: &Config,
     score: &dyn Fn(&[Sample]) -> Vec<f64>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<(Genotype, f64)>, SearchError> {
@@ -75,7 +75,7 @@ fn child(
     site: &mut dyn Site,
     parents: &[Genotype],
     crossed: bool,
-    config: &EvolutionConfig,
+    config: &Config,
     here: &HashSet<Genotype>,
     rng: &mut ChaCha8Rng,
 ) -> Option<Genotype> {

@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::evolve::{EvolutionConfig, evolve};
+use super::evolve::{self, evolve};
 use super::random::draw;
+use super::rounds::{Planner, Rounds, best_of, successes};
 use super::{Origin, Proposal, SearchError, Site, Strategy};
 use crate::predictor::{Kind, Sample, fit};
 use crate::seed;
@@ -30,94 +31,63 @@ impl GuidedConfig {
 }
 
 /// The strategy.
-pub struct Guided {
+pub struct Guided(Rounds<Plan>);
+
+struct Plan {
     config: GuidedConfig,
     seed: u64,
-    told: Vec<(Genotype, Option<f64>)>,
-    seen: HashSet<Genotype>,
-    round: Round,
-}
-
-/// The proposals of one round, which follow from what had been told when it began.
-#[derive(Default)]
-struct Round {
-    /// Trainings told before the round; none yet if zero.
-    start: usize,
-    proposals: Vec<Proposal>,
 }
 
 /// Successful trainings before a predictor is worth fitting.
 const FEWEST_KNOWN: usize = 4;
-/// Random candidates that an evolution starts from, beside the best trained ones.
+/// Trained networks that an evolution starts from, the best ones.
+const BEST_STARTS: usize = 10;
+/// Random candidates that it starts from beside them.
 const FRESH_STARTS: usize = 10;
 
 impl Guided {
     /// A search with its seed.
     pub fn new(config: GuidedConfig, seed: u64) -> Self {
-        Guided { config, seed, told: Vec::new(), seen: HashSet::new(), round: Round::default() }
+        let (initial, per_round) = (config.initial, config.per_round);
+        Guided(Rounds::new(Plan { config, seed }, initial, per_round, seed))
     }
+}
 
-    fn random(&self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
-        let seen = |g: &Genotype| self.seen.contains(g) || pending.contains(g);
-        let genotype = draw(site, seen, self.seed, (self.told.len() + pending.len()) as u64)?;
-        Ok(Some(Proposal { genotype, origin: Origin::Random, predicted: None }))
-    }
-
-    /// Fits on the first `start` trainings and evolves; the most promising new networks, best first.
-    fn plan_round(&self, site: &mut dyn Site, start: usize) -> Result<Vec<Proposal>, SearchError> {
-        let index = start as u64;
-        let told = &self.told[..start];
-        let seen: HashSet<&Genotype> = told.iter().map(|(g, _)| g).collect();
-        let known: Vec<(&Genotype, f64)> = told.iter().filter_map(|(g, a)| a.map(|a| (g, a))).collect();
+impl Planner for Plan {
+    fn plan(&self, told: &[(Genotype, Option<f64>)], site: &mut dyn Site) -> Result<Vec<Proposal>, SearchError> {
+        let index = told.len() as u64;
+        let known = successes(told);
+        if known.len() < FEWEST_KNOWN {
+            return Ok(Vec::new());
+        }
         let samples: Vec<Sample> = known.iter().map(|(g, _)| site.describe(g)).collect();
         let accuracies: Vec<f64> = known.iter().map(|(_, a)| *a).collect();
         let fitted = fit(self.config.predictor, &samples, &accuracies, seed::derive(self.seed, "predictor", index))?;
         let score = |samples: &[Sample]| fitted.predict(samples).iter().map(|p| p.mean).collect::<Vec<f64>>();
 
-        let mut start: Vec<(&Genotype, f64)> = known;
-        start.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let mut population: Vec<Genotype> = start.iter().take(10).map(|(g, _)| (*g).clone()).collect();
+        let mut population = best_of(told, BEST_STARTS);
         for fresh in 0..FRESH_STARTS as u64 {
             let drawn = draw(site, |g| population.contains(g), seed::derive(self.seed, "fresh", index), fresh)?;
             population.push(drawn);
         }
         let mut rng = seed::stream(self.seed, "evolution", index);
-        let ranked = evolve(site, population, &EvolutionConfig::default(), &score, &mut rng)?;
+        let ranked = evolve(site, population, &evolve::Config::default(), &score, &mut rng)?;
+        let seen: HashSet<&Genotype> = told.iter().map(|(g, _)| g).collect();
         let new = ranked.into_iter().filter(|(g, _)| !seen.contains(g));
         let proposal =
             |(genotype, predicted)| Proposal { genotype, origin: Origin::Evolved, predicted: Some(predicted) };
-        Ok(new.take(self.config.per_round).map(proposal).collect())
-    }
-
-    /// Where the round of the next training began, and the training's place in it.
-    fn place_in_round(&self, pending: usize) -> Option<(usize, usize)> {
-        let index = self.told.len() + pending;
-        let place = index.checked_sub(self.config.initial)? % self.config.per_round;
-        Some((index - place, place))
+        // The last place of a round is left to a random network, unless it is the only one.
+        let chosen = (self.config.per_round - 1).max(1);
+        Ok(new.take(chosen).map(proposal).collect())
     }
 }
 
 impl Strategy for Guided {
     fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
-        let Some((start, place)) = self.place_in_round(pending.len()) else { return self.random(site, pending) };
-        if start > self.told.len() {
-            return Ok(None);
-        }
-        let successes = self.told[..start].iter().filter(|(_, a)| a.is_some()).count();
-        let explores = self.config.per_round > 1 && place + 1 == self.config.per_round;
-        if explores || successes < FEWEST_KNOWN {
-            return self.random(site, pending);
-        }
-        if self.round.start != start {
-            self.round = Round { start, proposals: self.plan_round(site, start)? };
-        }
-        let new = |p: &&Proposal| !self.seen.contains(&p.genotype) && !pending.contains(&p.genotype);
-        let next = self.round.proposals.iter().find(new).cloned();
-        next.map_or_else(|| self.random(site, pending), |next| Ok(Some(next)))
+        self.0.ask(site, pending)
     }
 
     fn tell(&mut self, genotype: &Genotype, accuracy: Option<f64>) {
-        self.seen.insert(genotype.clone());
-        self.told.push((genotype.clone(), accuracy));
+        self.0.tell(genotype, accuracy);
     }
 }

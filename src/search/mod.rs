@@ -1,29 +1,32 @@
 //! Strategies as ask and tell: they propose genotypes and are told outcomes; they neither train nor write. What a strategy
 //! asks next depends only on its seed and on what it was told, so a journal can be replayed.
 
+mod bananas;
+mod bayes;
+mod controller;
+mod evolution;
 mod evolve;
 mod guided;
+mod local;
+mod path_encoding;
 mod random;
+mod reinforce;
+mod rounds;
+mod site;
 
+use std::fmt;
+
+pub use bananas::{Bananas, BananasConfig};
+pub use bayes::{Bayes, BayesConfig};
+pub use evolution::{Evolution, EvolutionConfig};
 pub use guided::{Guided, GuidedConfig};
+pub use local::Local;
 pub use random::Random;
+pub use reinforce::{Reinforce, ReinforceConfig};
+pub use site::Site;
 
-use crate::predictor::{PredictorError, Sample};
+use crate::predictor::PredictorError;
 use crate::space::Genotype;
-
-/// What a strategy may ask about the space and the limits.
-pub trait Site {
-    /// A random genotype.
-    fn sample(&mut self, rng: &mut rand_chacha::ChaCha8Rng) -> Genotype;
-    /// A changed genotype: each symbol's bits with probability `rate`.
-    fn mutate(&mut self, genotype: &Genotype, rate: f64, rng: &mut rand_chacha::ChaCha8Rng) -> Genotype;
-    /// A genotype of two parents.
-    fn cross(&mut self, a: &Genotype, b: &Genotype, rng: &mut rand_chacha::ChaCha8Rng) -> Genotype;
-    /// Whether the network keeps all limits, as far as that is known before it is trained.
-    fn is_feasible(&mut self, genotype: &Genotype) -> bool;
-    /// What predictors see.
-    fn describe(&mut self, genotype: &Genotype) -> Sample;
-}
 
 /// A network to train next.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,14 +39,28 @@ pub struct Proposal {
     pub predicted: Option<f64>,
 }
 
+impl Proposal {
+    fn random(genotype: Genotype) -> Self {
+        Proposal { genotype, origin: Origin::Random, predicted: None }
+    }
+
+    fn evolved(genotype: Genotype) -> Self {
+        Proposal { genotype, origin: Origin::Evolved, predicted: None }
+    }
+}
+
 /// How a proposal came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Drawn at random.
     Random,
-    /// Evolved over predictions.
+    /// Evolved, from networks told or over predictions.
     Evolved,
+    /// Written by a controller.
+    Written,
+    /// The most promising of a list by what was learned, or by zero-cost proxies before anything was.
+    Chosen,
 }
 
 /// Why there is no proposal.
@@ -60,6 +77,9 @@ pub enum SearchError {
     /// The predictor that guides could not be fitted.
     #[error("the predictor cannot guide the search: {0}")]
     Predictor(#[from] PredictorError),
+    /// The controller could not be trained.
+    #[error("the controller cannot be trained: {0}")]
+    Controller(#[from] candle_core::Error),
 }
 
 /// A search strategy.
@@ -70,4 +90,69 @@ pub trait Strategy {
     fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError>;
     /// The outcome of a training: the accuracy, or nothing if it failed.
     fn tell(&mut self, genotype: &Genotype, accuracy: Option<f64>);
+}
+
+/// The strategies by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyName {
+    /// Networks at random: the baseline.
+    Random,
+    /// Regularised evolution: the oldest of a population dies (Real and others, 2019).
+    Evolution,
+    /// From network to better neighbour until there is none, then from another (White and others, 2021).
+    Local,
+    /// A recurrent controller that is rewarded for what it writes (Zoph and Le, 2017).
+    Reinforce,
+    /// Evolution over the predictions of graph network and ridge regression, as in the first seed, in rounds.
+    Guided,
+    /// An ensemble of networks on path encodings, Thompson sampling over mutants (White and others, 2021).
+    Bananas,
+    /// Bayesian optimisation over all candidates with a stack of trees and a Gaussian process; begins with what zero-cost
+    /// proxies promise. Ours.
+    Bayes,
+}
+
+impl StrategyName {
+    /// Every strategy.
+    pub const ALL: [StrategyName; 7] = [
+        StrategyName::Random,
+        StrategyName::Evolution,
+        StrategyName::Local,
+        StrategyName::Reinforce,
+        StrategyName::Guided,
+        StrategyName::Bananas,
+        StrategyName::Bayes,
+    ];
+
+    /// A strategy with its usual settings for a search of so many trainings.
+    pub fn start(self, trials: usize, seed: u64) -> Box<dyn Strategy> {
+        match self {
+            StrategyName::Random => Box::new(Random::new(seed)),
+            StrategyName::Evolution => Box::new(Evolution::new(EvolutionConfig::default(), seed)),
+            StrategyName::Local => Box::new(Local::new(seed)),
+            StrategyName::Reinforce => Box::new(Reinforce::new(ReinforceConfig::default(), seed)),
+            StrategyName::Guided => Box::new(Guided::new(GuidedConfig::of(trials), seed)),
+            StrategyName::Bananas => Box::new(Bananas::new(BananasConfig::default(), seed)),
+            StrategyName::Bayes => Box::new(Bayes::new(BayesConfig::default(), seed)),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            StrategyName::Random => "random",
+            StrategyName::Evolution => "evolution",
+            StrategyName::Local => "local",
+            StrategyName::Reinforce => "reinforce",
+            StrategyName::Guided => "guided",
+            StrategyName::Bananas => "bananas",
+            StrategyName::Bayes => "bayes",
+        }
+    }
+}
+
+impl fmt::Display for StrategyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }

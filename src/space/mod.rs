@@ -5,6 +5,7 @@ mod any;
 mod blocks;
 mod cell_101;
 mod chain;
+mod choices;
 mod dag;
 mod enas6;
 mod genotype;

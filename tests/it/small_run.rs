@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use netwright::data::{BuiltIn, Dataset};
-use netwright::run::{DataConfig, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION, StrategyName};
+use netwright::run::{DataConfig, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION};
+use netwright::search::StrategyName;
 use netwright::space::MacroConfig;
 use netwright::target::Target;
 use netwright::train::TrainConfig;

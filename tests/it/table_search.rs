@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use netwright::predictor::Kind;
-use netwright::run::{Oracle, Outcome, RunError, SpaceSite, TableOracle, search};
-use netwright::search::{Guided, GuidedConfig, Random, Strategy};
+use netwright::run::{Oracle, Outcome, RunError, SpaceSite, TableOracle, TrialRecord, search};
+use netwright::search::{Guided, GuidedConfig, Random, Strategy, StrategyName};
 use netwright::space::{Genotype, LayerConfig, MacroConfig, MacroSpace};
 use netwright::target::Target;
 
@@ -63,6 +63,24 @@ impl Oracle for Together {
 }
 
 #[test]
+fn a_search_that_goes_on_from_its_journal_ends_as_one_that_was_not_interrupted() {
+    let (space, target) = (one_layer(), free());
+    let run = |name: StrategyName, past: &[TrialRecord]| {
+        let mut oracle = TableOracle::new(space.clone(), accuracies());
+        let mut site = SpaceSite::new(&space, &target, None);
+        let mut strategy = name.start(30, 5);
+        search(&mut site, strategy.as_mut(), &mut oracle, 30, past, &mut |_| Ok(())).expect("the table is whole")
+    };
+    let genotypes = |trials: &[TrialRecord]| trials.iter().map(|t| t.genotype.clone()).collect::<Vec<_>>();
+    for name in StrategyName::ALL {
+        let whole = run(name, &[]);
+        for done in [1, 7, 17, 29] {
+            assert_eq!(genotypes(&run(name, &whole[..done])), genotypes(&whole), "{name} after {done}");
+        }
+    }
+}
+
+#[test]
 fn how_many_networks_are_trained_at_once_changes_no_search() {
     let (space, target) = (one_layer(), free());
     let run = |at_once: usize, strategy: &mut dyn Strategy| {
@@ -75,5 +93,10 @@ fn how_many_networks_are_trained_at_once_changes_no_search() {
     let (alone, together) = (run(1, &mut guided()), run(5, &mut guided()));
     assert_eq!((alone.1, together.1), (1, 5));
     assert_eq!(alone.0, together.0);
-    assert_eq!(run(1, &mut Random::new(3)).0, run(5, &mut Random::new(3)).0);
+    for name in StrategyName::ALL {
+        let start = || name.start(24, 3);
+        let (alone, together) = (run(1, start().as_mut()), run(5, start().as_mut()));
+        assert_eq!(alone.0, together.0, "{name}");
+        assert_eq!(alone.0.len(), 24, "{name}");
+    }
 }

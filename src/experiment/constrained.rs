@@ -1,0 +1,192 @@
+//! Searches under a latency limit of a device that the searcher knows only by what it measures: a few networks before the
+//! search, from which it predicts all others, and some finalists after it. Both count as queries.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::latencies::{choose, operation_counts};
+use super::pool::Pool;
+use super::predictors::Moments;
+use super::searches::{Trajectory, run_one};
+use crate::regress::{Lambda, Ridge};
+use crate::run::RunError;
+use crate::search::{SearchError, StrategyName};
+
+/// How the queries are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Budget {
+    /// All queries: networks measured before the search, trainings, finalists measured.
+    pub queries: usize,
+    /// Networks measured before the search.
+    pub calibration: usize,
+    /// Trained networks measured after it, at most.
+    pub finalists: usize,
+}
+
+/// A device: what it would measure of each network of the pool, and the limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Column of the table.
+    pub name: String,
+    /// One for each network, in the column's unit; infinite where the device cannot run it.
+    pub latencies: Vec<f64>,
+    /// A network may take this long.
+    pub limit: f64,
+}
+
+/// One search on one device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConstrainedRun {
+    /// The seed.
+    pub seed: u64,
+    /// Networks trained.
+    pub trained: usize,
+    /// How many of them break the limit.
+    pub over_limit: usize,
+    /// Finalists measured.
+    pub measured: usize,
+    /// How many of them break the limit.
+    pub finalists_over_limit: usize,
+    /// Label of the winner: the best finalist that keeps the limit, if any does.
+    pub winner: Option<f64>,
+    /// Latency of the winner.
+    pub winner_latency: Option<f64>,
+}
+
+/// All seeds on one device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConstrainedScores {
+    /// Column of the table.
+    pub device: String,
+    /// The strategy.
+    pub strategy: StrategyName,
+    /// The limit, in the column's unit.
+    pub limit: f64,
+    /// Best label of any network within the limit.
+    pub oracle: f64,
+    /// Label of the winner as a share of the oracle's; zero without a winner.
+    pub of_oracle: Moments,
+    /// The least of these.
+    pub worst_of_oracle: f64,
+    /// Share of the trained networks over the limit, over all seeds.
+    pub picks_over_limit: f64,
+    /// Searches without a winner.
+    pub without_winner: usize,
+    /// One for each seed.
+    pub runs: Vec<ConstrainedRun>,
+}
+
+/// Runs a strategy on a device for each seed.
+///
+/// # Errors
+/// If a search cannot go on, for example because nothing is believed to keep the limit.
+pub fn search_constrained(
+    pool: &Pool,
+    labels: &[f64],
+    device: &Device,
+    strategy: StrategyName,
+    budget: Budget,
+    seeds: &[u64],
+) -> Result<ConstrainedScores, RunError> {
+    let counts: Vec<Vec<f64>> =
+        pool.benchmark().genotypes().iter().map(|genotype| operation_counts(pool.space(), genotype)).collect();
+    let run = |seed: &u64| {
+        let feasible = believed_feasible(&counts, device, budget.calibration, *seed);
+        let trainings = budget.queries - budget.calibration - budget.finalists;
+        let trained = run_one(pool, labels, strategy, trainings, *seed, Some(&feasible))?;
+        Ok(finish(&trained, labels, device, budget.finalists))
+    };
+    let runs: Vec<ConstrainedRun> = seeds.par_iter().map(run).collect::<Result<_, SearchError>>()?;
+    Ok(scores(labels, device, strategy, runs))
+}
+
+/// Networks whose predicted latency is within the limit by more than the usual error of a prediction.
+fn believed_feasible(counts: &[Vec<f64>], device: &Device, calibration: usize, seed: u64) -> Vec<bool> {
+    let runnable: Vec<usize> = (0..counts.len()).filter(|place| device.latencies[*place].is_finite()).collect();
+    let among: Vec<Vec<f64>> = runnable.iter().map(|place| counts[*place].clone()).collect();
+    let chosen: Vec<usize> = choose(&among, calibration, seed).into_iter().map(|place| runnable[place]).collect();
+    let rows: Vec<Vec<f64>> = chosen.iter().map(|place| counts[*place].clone()).collect();
+    let times: Vec<f64> = chosen.iter().map(|place| device.latencies[*place]).collect();
+    let ridge = Ridge::fit(&rows, &times, Lambda::LeaveOneOut);
+    let margin = MARGIN * ridge.leave_one_out_error;
+    // Whether a device can run a network at all is known before it is measured: its compiler says so.
+    let runs = device.latencies.iter().map(|latency| latency.is_finite());
+    let keeps = ridge.predict(counts).into_iter().map(|predicted| predicted + margin <= device.limit);
+    keeps.zip(runs).map(|(keeps, runs)| keeps && runs).collect()
+}
+
+/// Leave-one-out errors by which a prediction must stay below the limit.
+const MARGIN: f64 = 0.7;
+
+/// Measures the best trained networks, best first; the first that keeps the limit wins, so nothing behind it needs measuring.
+fn finish(trained: &Trajectory, labels: &[f64], device: &Device, finalists: usize) -> ConstrainedRun {
+    let keeps = |place: &usize| device.latencies[*place] <= device.limit;
+    let mut ranked = trained.places.clone();
+    ranked.sort_by(|a, b| labels[*b].total_cmp(&labels[*a]));
+    ranked.truncate(finalists);
+    let place = ranked.iter().position(keeps);
+    let measured = place.map_or(ranked.len(), |place| place + 1);
+    let winner = place.map(|place| ranked[place]);
+    ConstrainedRun {
+        seed: trained.seed,
+        trained: trained.places.len(),
+        over_limit: trained.places.iter().filter(|place| !keeps(place)).count(),
+        measured,
+        finalists_over_limit: place.unwrap_or(measured),
+        winner: winner.map(|winner| labels[winner]),
+        winner_latency: winner.map(|winner| device.latencies[winner]),
+    }
+}
+
+fn scores(labels: &[f64], device: &Device, strategy: StrategyName, runs: Vec<ConstrainedRun>) -> ConstrainedScores {
+    let within = labels.iter().zip(&device.latencies).filter(|(_, latency)| **latency <= device.limit);
+    let oracle = within.map(|(label, _)| *label).fold(f64::NEG_INFINITY, f64::max);
+    let shares: Vec<f64> = runs.iter().map(|run| run.winner.map_or(0.0, |label| label / oracle)).collect();
+    let sum = |of: fn(&ConstrainedRun) -> usize| runs.iter().map(of).sum::<usize>() as f64;
+    ConstrainedScores {
+        device: device.name.clone(),
+        strategy,
+        limit: device.limit,
+        oracle,
+        of_oracle: Moments::of(&shares),
+        worst_of_oracle: shares.iter().copied().fold(f64::INFINITY, f64::min),
+        picks_over_limit: sum(|run| run.over_limit) / sum(|run| run.trained),
+        without_winner: runs.iter().filter(|run| run.winner.is_none()).count(),
+        runs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(places: &[usize]) -> Trajectory {
+        Trajectory { seed: 1, places: places.to_vec(), seconds: 0.0 }
+    }
+
+    #[test]
+    fn the_best_finalist_that_keeps_the_limit_wins_and_none_that_breaks_it() {
+        let labels = [0.9, 0.8, 0.7, 0.6];
+        let device = Device { name: "board".into(), latencies: vec![f64::INFINITY, 3.0, 2.0, 1.0], limit: 2.0 };
+        let run = finish(&walk(&[3, 0, 1, 2]), &labels, &device, 3);
+        assert_eq!((run.winner, run.winner_latency, run.measured), (Some(0.7), Some(2.0), 3));
+        assert_eq!((run.over_limit, run.finalists_over_limit), (2, 2));
+        let none = finish(&walk(&[3, 0, 1, 2]), &labels, &device, 2);
+        assert_eq!((none.winner, none.measured, none.finalists_over_limit), (None, 2, 2), "two were measured");
+        let found = scores(&labels, &device, StrategyName::Random, vec![run, none]);
+        assert_eq!((found.oracle, found.of_oracle.mean, found.without_winner), (0.7, 0.5, 1));
+        assert_eq!(found.picks_over_limit, 0.5);
+    }
+
+    #[test]
+    fn what_is_believed_feasible_keeps_the_limit_where_latencies_are_sums() {
+        let counts: Vec<Vec<f64>> = (0..200).map(|i| vec![f64::from(i % 5), f64::from(i % 7)]).collect();
+        let mut latencies: Vec<f64> = counts.iter().map(|c| 1.0 + 2.0 * c[0] + 0.5 * c[1]).collect();
+        latencies[0] = f64::INFINITY;
+        let device = Device { name: "board".into(), latencies, limit: 6.1 };
+        let believed = believed_feasible(&counts, &device, 10, 1);
+        let breaks = (0..200).filter(|place| believed[*place] && device.latencies[*place] > device.limit).count();
+        assert!(breaks == 0 && believed.iter().filter(|b| **b).count() > 60, "{breaks}");
+        assert!(!believed[0], "it cannot run there");
+    }
+}
