@@ -29,7 +29,7 @@
 //! | 7 | [`cli`] |
 //!
 //! The rooms without a link need the `train` feature (on by default); without it the crate is the small program that runs
-//! on a device: `inspect`, `bench`, `calibrate`, `doctor`.
+//! on a device: `inspect`, `bench`, `calibrate`, `targets`, `doctor`.
 //!
 //! # Invariants
 //!
@@ -38,7 +38,8 @@
 //! - **Two pictures.** A `Graph` is what runs; a [`space::Dag`] is what a predictor sees. [`space`] makes both, nothing else
 //!   does.
 //! - **Measured, not promised.** A prediction only filters. What is called deployable has been exported, run through tract
-//!   and keeps every limit of its profile by measurement.
+//!   and keeps every limit of its profile by measurement; the latency of a device that is not here is an estimate and is
+//!   called so.
 //! - **Limits are hard.** A [`target::Verdict`] lists every broken limit with what was needed and what was found.
 //! - **Counts decide, not clocks.** A time budget becomes counts once; from then on the seed decides. Every random stream is
 //!   derived from seed, purpose and index ([`seed`]). On the CPU the bits of a result depend on seed and instruction set,

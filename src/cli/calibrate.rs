@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, print, print_json};
+use crate::graph::Shape;
 use crate::measure::{Calibration, CalibrationConfig, calibrate as measure, calibration_file, keep};
 use crate::report::percent;
 use crate::space::{MacroConfig, MacroSpace};
@@ -13,17 +14,31 @@ pub(super) struct CalibrateArgs {
     /// Number of classes of the networks.
     #[arg(long, default_value_t = 10)]
     classes: usize,
+    /// Shape of the image: channels×rows×columns.
+    #[arg(long, default_value = "3x32x32", value_parser = super::inspect::parse_shape)]
+    input: Shape,
     /// Width multiplier of the networks.
     #[arg(long, default_value_t = 1.0)]
     width: f64,
+    /// Channels of the networks' head; by default 1280 times the width.
+    #[arg(long)]
+    head: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn calibrate(args: &CalibrateArgs) -> anyhow::Result<Exit> {
-    let config = MacroConfig { classes: args.classes, ..MacroConfig::default() };
-    let space = MacroSpace::new(config.scaled(args.width))?;
+    let scaled = MacroConfig::default().scaled(args.width);
+    let space = MacroSpace::new(MacroConfig {
+        input: args.input,
+        classes: args.classes,
+        head: args.head.unwrap_or(scaled.head),
+        // Times do not depend on the constants of the normalisation.
+        mean: vec![0.5; args.input.channels],
+        std: vec![0.25; args.input.channels],
+        ..scaled
+    })?;
     let graphs = space.calibration_networks();
     let Calibration { model, held_out, .. } = measure(&graphs, &CalibrationConfig::default(), &mut |_, _| {})?;
     keep(&model, &graphs);

@@ -11,13 +11,13 @@ use crate::data::Dataset;
 use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
-use crate::report::{run_json, run_markdown, run_text};
+use crate::report::{latency_is, percent, run_json, run_markdown, run_text};
 use crate::run::{
-    self, BUILT_IN_IMAGES, DataConfig, Prepared, Progress, Requested, RunConfig, RunError, RunFolder, SCHEMA_VERSION,
-    write_whole,
+    self, BUILT_IN_IMAGES, DataConfig, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested, RunConfig,
+    RunError, RunFolder, SCHEMA_VERSION, Size, write_whole,
 };
 use crate::search::{GuidedConfig, StrategyName};
-use crate::space::MacroSpace;
+use crate::space::{MacroConfig, MacroSpace};
 use crate::target::{LatencyModel, Target};
 use crate::units::Millis;
 
@@ -29,7 +29,7 @@ pub(super) struct CompileArgs {
     /// A folder of images (a folder for each class) or of IDX files; built-in images if absent.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Side in pixels to which images of a folder are resized.
+    /// Side in pixels to which images of a folder are resized; by default at most their own, as the target allows.
     #[arg(long)]
     side: Option<usize>,
     /// Where the run is kept; by default the next free `models/runs/run-N`.
@@ -53,9 +53,21 @@ pub(super) struct CompileArgs {
     /// Training images of a cheap training.
     #[arg(long)]
     images: Option<usize>,
-    /// Width multiplier of the deployed network.
+    /// Width multiplier of the deployed network; by default chosen for target, data and time, like the five below.
     #[arg(long)]
     width: Option<f64>,
+    /// Channels of the network's head.
+    #[arg(long)]
+    head: Option<usize>,
+    /// Layers of the network, at most 5.
+    #[arg(long)]
+    depth: Option<usize>,
+    /// Channels of the images that the network sees: 3, or 1 for grey.
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Number format of the deployed network: `f32` or `int8`, instead of the target's.
+    #[arg(long, value_parser = super::inspect::parse_numbers)]
+    numbers: Option<NumberFormat>,
     /// Best networks trained in full and measured.
     #[arg(long)]
     finalists: Option<usize>,
@@ -96,23 +108,33 @@ pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     runtime::init(args.common.threads);
     let clock = Stopwatch::start();
     let target = Target::open(&args.target)?;
-    anyhow::ensure!(
-        target.numbers == NumberFormat::F32,
-        "target `{}` stores numbers as {}, and networks are exported as f32 so far\nhint: write `numbers: f32` if the device can run that",
-        target.name,
-        target.numbers
-    );
+    let target = args.numbers.map_or(Ok(target.clone()), |numbers| target.with_numbers(numbers))?;
     let out = args.out.clone().unwrap_or_else(next_free);
     RunFolder::check_free(&out, args.overwrite)?;
     let device = args.common.device.choose()?;
     let mut screen = Screen::new();
     screen.show(Progress::Note(format!("run `{}` for target `{}`", out.display(), target.name)));
+    about_target(&target).into_iter().for_each(|note| screen.show(note));
     let (config, latency, dataset) = decide(args, &target, &device, &mut |progress| screen.show(progress))?;
     // Only now: what ends before it is decided leaves no folder behind and takes none away.
     let folder = RunFolder::create(&out, args.overwrite)?;
     folder.write_decisions(&config, &target, latency.as_ref())?;
     let prepared = Prepared { space: MacroSpace::new(config.space.clone())?, dataset };
     finish(&folder, Some(prepared), (&args.common, &device), screen, clock)
+}
+
+impl CompileArgs {
+    /// What the user chose of the space's size.
+    fn fixed(&self) -> Fixed {
+        Fixed {
+            width: self.width,
+            widest: None,
+            head: self.head,
+            depth: self.depth,
+            side: self.side.is_some(),
+            channels: self.channels,
+        }
+    }
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<Exit> {
@@ -172,7 +194,14 @@ fn decide(
         dataset.validation.len(),
         dataset.test.len()
     )));
-    let space = run::space_of(&dataset);
+    watch(Progress::Stage("sizing the space"));
+    let published = run::space_of(&dataset);
+    let fixed = args.fixed();
+    let times = target.operator_times().map_err(RunError::from)?;
+    let sized = run::size(&published, &fixed, target, times.as_ref(), args.seed)?;
+    watch(Progress::Note(format!("{}: {}", sized.size.describe(), feasible_text(&sized.feasible))));
+    let dataset = dataset.shrunk(sized.size.input);
+    let space = MacroConfig { mean: dataset.mean.clone(), std: dataset.std.clone(), ..sized.size.of(&published) };
     watch(Progress::Stage("turning the budget into counts"));
     let requested = Requested {
         budget: args.budget,
@@ -180,32 +209,41 @@ fn decide(
         epochs: args.epochs,
         full_epochs: args.full_epochs,
         images: args.images,
-        width: args.width,
+        narrower: args.width.is_none(),
         finalists: args.finalists,
         mirror: !args.no_mirror,
         device: device.clone(),
     };
     let plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
-    let space = space.scaled(plan.width);
+    let space = plan.space(&space, args.head);
     watch(Progress::Note(format!(
         "{} candidates ({} epochs, {} images, width {}), then {} in full ({} epochs, {} images, width {})",
         plan.trials,
         plan.cheap.train.epochs,
         plan.cheap.images,
-        plan.width * plan.cheap.width,
+        space.width * plan.cheap.width,
         plan.finalists + plan.references,
         plan.full.train.epochs,
         plan.full.images,
-        plan.width,
+        space.width,
     )));
-    let latency = match target.limits.latency {
-        Some(_) => {
-            watch(Progress::Stage("calibrating latency"));
-            let graphs = MacroSpace::new(space.clone())?.calibration_networks();
-            let mut step = |done, of| watch(Progress::Step("calibrating latency", done, of));
-            Some(calibrated(&graphs, &CalibrationConfig::default(), &mut step).map_err(RunError::from)?)
+    let (space, dataset, latency) = match target.is_local() && target.limits.latency.is_some() {
+        true => {
+            let (fitting, times) = fit_to_latency((&published, &fixed), target, &space, args.seed, watch)?;
+            match fitting.input == space.input {
+                true => (fitting, dataset, Some(times)),
+                // Rows that were left out before may be wanted now.
+                false => {
+                    let dataset = data.open()?.shrunk(fitting.input);
+                    (
+                        MacroConfig { mean: dataset.mean.clone(), std: dataset.std.clone(), ..fitting },
+                        dataset,
+                        Some(times),
+                    )
+                }
+            }
         }
-        None => None,
+        false => (space, dataset, times),
     };
     let guided = GuidedConfig::of(plan.trials);
     let config = RunConfig {
@@ -224,4 +262,55 @@ fn decide(
         space,
     };
     Ok((config, latency, dataset))
+}
+
+/// Times operators on this machine, and makes the space smaller until enough networks keep the limit on latency.
+fn fit_to_latency(
+    (published, fixed): (&MacroConfig, &Fixed),
+    target: &Target,
+    space: &MacroConfig,
+    seed: u64,
+    watch: &mut dyn FnMut(Progress),
+) -> anyhow::Result<(MacroConfig, LatencyModel)> {
+    let fixed = Fixed { widest: Some(space.width), ..*fixed };
+    let mut calibrate = |space: &MacroSpace| {
+        watch(Progress::Stage("calibrating latency"));
+        let mut step = |done, of| watch(Progress::Step("calibrating latency", done, of));
+        Ok(calibrated(&space.calibration_networks(), &CalibrationConfig::default(), &mut step)?)
+    };
+    let (fitting, times, feasible) =
+        run::size_by_measuring(published, &fixed, target, space.clone(), seed, &mut calibrate)?;
+    if fitting != *space {
+        let size = Size::from(&fitting).describe();
+        watch(Progress::Note(format!("for the limit on latency {size}: {}", feasible_text(&feasible))));
+    }
+    Ok((fitting, times))
+}
+
+/// What a user should know of the target before the run.
+fn about_target(target: &Target) -> Vec<Progress<'static>> {
+    let mut notes = Vec::new();
+    if target.numbers == NumberFormat::Int8 {
+        notes.push(Progress::Warning(
+            "the target stores int8, and networks are exported as f32 so far: costs count in int8, the result is not \
+             deployable yet (`--numbers f32` makes a network of f32)"
+                .to_string(),
+        ));
+    }
+    if !target.is_local() {
+        let latency = match latency_is(target) {
+            "unknown" => "its latency is unknown",
+            _ => "its latency is estimated, not measured",
+        };
+        notes.push(Progress::Note(format!("the target is not this machine: {latency}")));
+    }
+    notes
+}
+
+fn feasible_text(feasible: &Feasible) -> String {
+    let share = percent(feasible.share);
+    match feasible.networks {
+        ENOUGH_NETWORKS.. => format!("at least {ENOUGH_NETWORKS} networks within the limits, {share} of random ones"),
+        few => format!("{few} networks within the limits, {share} of random ones"),
+    }
 }

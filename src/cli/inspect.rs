@@ -73,7 +73,7 @@ fn graph(args: &InspectArgs) -> anyhow::Result<Graph> {
     Ok(space.lower(&space.parse(genotype)?))
 }
 
-fn parse_shape(text: &str) -> Result<Shape, String> {
+pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
     let sizes: Result<Vec<usize>, _> = text.split(['x', '×', ',']).map(|part| part.trim().parse()).collect();
     match sizes.as_deref() {
         Ok([c, h, w]) if [c, h, w].iter().all(|size| (1..=4096).contains(*size)) => Ok(Shape::new(*c, *h, *w)),
@@ -81,7 +81,7 @@ fn parse_shape(text: &str) -> Result<Shape, String> {
     }
 }
 
-fn parse_numbers(text: &str) -> Result<NumberFormat, String> {
+pub(super) fn parse_numbers(text: &str) -> Result<NumberFormat, String> {
     match text {
         "f32" => Ok(NumberFormat::F32),
         "int8" => Ok(NumberFormat::Int8),

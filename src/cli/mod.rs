@@ -20,6 +20,7 @@ mod reproduce;
 mod search;
 #[cfg(feature = "train")]
 mod study;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,8 @@ enum Verb {
     Bench(bench::BenchArgs),
     /// Measure the operators of the search space on this machine, for latency predictions.
     Calibrate(calibrate::CalibrateArgs),
+    /// Devices: list and show them, check and write profiles.
+    Targets(targets::TargetsArgs),
     /// Say what this build and this machine can do.
     Doctor(doctor::DoctorArgs),
     /// Ask a published NAS benchmark or a table of measured networks.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::inspect(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Calibrate(args) => calibrate::calibrate(&args),
+        Verb::Targets(args) => targets::targets(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "train")]
         Verb::Query(args) => query::query(&args),

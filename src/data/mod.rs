@@ -15,6 +15,7 @@ mod idx;
 mod images;
 mod listing;
 mod parts;
+mod shrink;
 mod split;
 mod stream;
 

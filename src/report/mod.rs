@@ -6,6 +6,7 @@ mod regret;
 #[cfg(feature = "train")]
 mod run;
 mod scatter;
+mod target;
 
 pub use inspect::{inspection_json, inspection_text};
 #[cfg(feature = "train")]
@@ -13,6 +14,7 @@ pub use regret::{RegretLine, regret_svg};
 #[cfg(feature = "train")]
 pub use run::{run_json, run_markdown, run_text};
 pub use scatter::scatter_svg;
+pub use target::{latency_is, target_json, target_text, targets_text};
 
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{markdown_table, percent, plain_table};
-use crate::run::{LimitCheck, Summary, TrialRecord};
+use crate::run::{Finalist, LimitCheck, Size, Summary, TrialRecord};
 use crate::units::{Bytes, Macs, Millis};
 
 /// The result for programs.
@@ -14,7 +14,9 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
         "run": folder,
         "model": format!("{folder}/model.onnx"),
         "target": summary.target.name,
+        "target_numbers": summary.card.target_numbers,
         "deployable": summary.card.deployable,
+        "verdict": summary.card.verdict,
         "genotype": winner.trial.genotype,
         "validation_accuracy": winner.validation_accuracy,
         "test_accuracy": summary.tested.test_accuracy,
@@ -25,6 +27,9 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
         "peak_ram_bytes": winner.cost.peak_ram(summary.target.numbers).0,
         "weights_flash_bytes": winner.cost.weights_flash(summary.target.numbers).0,
         "bench": winner.bench,
+        "latency_ms": winner.latency.map(|latency| latency.time.0),
+        "latency_provenance": winner.latency.map(|latency| latency.provenance),
+        "space": summary.config.space,
         "trials": summary.trials,
         "predictors": summary.predictors,
         "finalists": summary.finalists.iter().map(|f| json!({
@@ -57,9 +62,11 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
     );
     text += &format!("agreement  {}\n", agreement(summary));
     text += &format!("ranking    {}\n", cheap_full(summary));
+    text += &format!("latency    {}\n", latency(winner));
     for warning in &winner.bench.warnings {
         text += &format!("warning    {warning}\n");
     }
+    text += &format!("verdict    {}\n", summary.card.verdict);
     text += &format!("model      {folder}/model.onnx (card.json and report.md beside it)\n");
     text
 }
@@ -67,9 +74,10 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
 /// The report of a run folder.
 pub fn run_markdown(summary: &Summary) -> String {
     let (config, winner) = (&summary.config, summary.winner());
-    let verdict = match summary.card.deployable {
-        true => "Every limit is kept by measurement.",
-        false => "**Not deployable**: a limit is broken or a check disagrees.",
+    let verdict = match (summary.card.deployable, summary.target.is_local()) {
+        (true, true) => "Every limit is kept by measurement.".to_string(),
+        (true, false) => "Every limit is kept; the device is not here, so its latency is not measured.".to_string(),
+        (false, _) => format!("**{}**.", capitalised(&summary.card.verdict)),
     };
     let trials = markdown_table(
         &["trial", "genotype", "origin", "predicted", "validation", "MACs", "peak RAM", "flash", "latency (expected)"],
@@ -81,6 +89,8 @@ pub fn run_markdown(summary: &Summary) -> String {
         "# {} for `{}`\n\n{verdict}\n\n\
          - network: `{}` of space `macro`, {} MACs, {} parameters\n\
          - accuracy: {} on {} test images, {} on validation images\n\
+         - latency: {}\n\
+         - space `macro` of {}\n\
          - {}\n\n\
          ## Limits\n\n{}\n\n\
          ## Finalists, trained in full\n\n{}\n\n\
@@ -98,6 +108,8 @@ pub fn run_markdown(summary: &Summary) -> String {
         percent(summary.tested.test_accuracy),
         summary.tested.images,
         percent(winner.validation_accuracy),
+        latency(winner),
+        Size::from(&config.space).describe(),
         agreement(summary),
         limits(summary, markdown_table),
         finalists(summary, markdown_table),
@@ -111,6 +123,18 @@ pub fn run_markdown(summary: &Summary) -> String {
         config.full.train.epochs,
         config.full.images,
     )
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// The latency on the target, and how it is known.
+fn latency(finalist: &Finalist) -> String {
+    finalist.latency.map_or("unknown on the target".to_string(), |latency| {
+        format!("{} on the target ({})", latency.time, latency.provenance.name())
+    })
 }
 
 fn cheap_full(summary: &Summary) -> String {
@@ -166,7 +190,7 @@ fn limits(summary: &Summary, layout: Layout) -> String {
 }
 
 fn finalists(summary: &Summary, layout: Layout) -> String {
-    let row = |(at, f): (usize, &crate::run::Finalist)| {
+    let row = |(at, f): (usize, &Finalist)| {
         vec![
             f.trial.genotype.clone(),
             f.trial.validation_accuracy.map_or(String::new(), percent),
@@ -185,7 +209,9 @@ fn finalists(summary: &Summary, layout: Layout) -> String {
         ]
     };
     let rows = summary.finalists.iter().enumerate().map(row).collect();
-    layout(&["finalist", "cheap", "full", "MACs", "peak RAM", "p90", "verdict"], rows)
+    // Finalists are timed on this machine even if the target is another one.
+    let time = if summary.target.is_local() { "p90" } else { "p90 on this machine" };
+    layout(&["finalist", "cheap", "full", "MACs", "peak RAM", time, "verdict"], rows)
 }
 
 fn predictors(summary: &Summary, layout: Layout) -> String {

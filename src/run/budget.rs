@@ -23,8 +23,8 @@ pub struct Requested {
     pub full_epochs: Option<usize>,
     /// Training images of a cheap training.
     pub images: Option<usize>,
-    /// Width multiplier of the deployed network.
-    pub width: Option<f64>,
+    /// Whether the deployed network may become narrower for want of time.
+    pub narrower: bool,
     /// Networks trained in full.
     pub finalists: Option<usize>,
     /// Whether training may mirror images; grey ones are never mirrored.
@@ -42,12 +42,20 @@ pub struct Plan {
     pub finalists: usize,
     /// Others trained in full, to see how cheap training ranks.
     pub references: usize,
-    /// Width multiplier of the deployed network.
+    /// Width of the deployed network, relative to the space that was given.
     pub width: f64,
     /// Training of candidates.
     pub cheap: Fidelity,
     /// Training of finalists.
     pub full: Fidelity,
+}
+
+impl Plan {
+    /// The space as deployed; a head that was asked for stays.
+    pub fn space(&self, given: &MacroConfig, head: Option<usize>) -> MacroConfig {
+        let scaled = given.scaled(self.width);
+        MacroConfig { head: head.unwrap_or(scaled.head), ..scaled }
+    }
 }
 
 /// Shares of the budget for cheap and for full trainings; the rest is for drawing data, calibration and measuring.
@@ -89,16 +97,16 @@ pub fn plan(
     }
     let mut rate = |width: f64| -> Result<f64, RunError> {
         let rate = images_per_second(&space.scaled(width), &dataset.train, seed, &requested.device)?;
-        watch(Progress::Note(format!("training at width {width}: {rate:.0} images/s")));
+        watch(Progress::Note(format!("training at width {}: {rate:.0} images/s", space.width * width)));
         Ok(rate)
     };
     let seconds = requested.budget.0 / 1e3;
     let passes = |share: f64, networks: usize, rate: f64| share * seconds * rate / networks as f64;
     let full_networks = finalists + references;
 
-    let mut width = requested.width.unwrap_or(WIDTHS[0]);
+    let mut width = WIDTHS[0];
     let mut full_passes = passes(FULL_SHARE, full_networks, rate(width)?);
-    if requested.width.is_none() && requested.full_epochs.is_none() {
+    if requested.narrower && requested.full_epochs.is_none() {
         for narrower in &WIDTHS[1..] {
             if full_passes >= FULL_PASSES {
                 break;

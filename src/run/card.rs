@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Finalist, RunConfig, SCHEMA_VERSION, Tested};
 use crate::data::Dataset;
-use crate::graph::{Graph, MemoryPlan};
+use crate::graph::{Graph, MemoryPlan, NumberFormat};
 use crate::measure::BenchReport;
 use crate::predictor::Evaluation;
 use crate::target::Target;
@@ -28,8 +28,13 @@ pub struct Card {
     pub target: String,
     /// Number format of the file.
     pub numbers: String,
-    /// Whether every limit is kept by measurement and the file gives the answers of the trained network.
+    /// Number format of the target, in which memory is counted.
+    pub target_numbers: String,
+    /// Whether every limit is kept by measurement, or by estimate where a limit's provenance says so, and the file gives the
+    /// answers of the trained network in the target's number format.
     pub deployable: bool,
+    /// The same in words, with what stands in the way.
+    pub verdict: String,
     /// Every limit of the target.
     pub limits: Vec<LimitCheck>,
     /// Accuracy on the validation images, by which the network was chosen.
@@ -73,7 +78,7 @@ pub struct LimitCheck {
     pub predicted: Option<f64>,
     /// Of the exported file.
     pub found: f64,
-    /// `measured`, or `exact` where it follows from the file.
+    /// `measured`, `estimated` for a device that is not here, or `exact` where it follows from the file.
     pub provenance: &'static str,
     /// Whether it is kept.
     pub kept: bool,
@@ -120,6 +125,7 @@ impl Card {
     ) -> Card {
         use sha2::{Digest, Sha256};
         let cost = &winner.cost;
+        let obstacle = obstacle(target, winner, tested);
         Card {
             schema_version: SCHEMA_VERSION,
             netwright: env!("CARGO_PKG_VERSION").to_string(),
@@ -128,8 +134,10 @@ impl Card {
             space: "macro".to_string(),
             genotype: winner.trial.genotype.clone(),
             target: target.name.clone(),
-            numbers: target.numbers.to_string(),
-            deployable: winner.verdict.fits() && tested.agreement.passes(),
+            numbers: EXPORTED.to_string(),
+            target_numbers: target.numbers.to_string(),
+            deployable: obstacle.is_none(),
+            verdict: obstacle.unwrap_or_else(|| "deployable".to_string()),
             limits: limits(target, winner),
             validation_accuracy: winner.validation_accuracy,
             test_accuracy: tested.test_accuracy,
@@ -155,6 +163,22 @@ impl Card {
     }
 }
 
+/// The number format in which networks are exported so far.
+const EXPORTED: NumberFormat = NumberFormat::F32;
+
+/// What keeps a network from being deployed.
+fn obstacle(target: &Target, winner: &Finalist, tested: &Tested) -> Option<String> {
+    let broken: Vec<String> = winner.verdict.broken.iter().map(|b| b.limit.to_string()).collect();
+    match (broken.is_empty(), tested.agreement.passes()) {
+        (false, _) => Some(format!("not deployable: it breaks the limit on {}", broken.join(", "))),
+        (true, false) => Some("not deployable: the file gives other answers than the trained network".to_string()),
+        (true, true) if target.numbers != EXPORTED => {
+            Some(format!("not deployable yet: the target stores {}, the file {EXPORTED}", target.numbers))
+        }
+        (true, true) => None,
+    }
+}
+
 /// Every limit of the target against a finalist.
 pub(super) fn limits(target: &Target, finalist: &Finalist) -> Vec<LimitCheck> {
     let (limits, trial, cost) = (&target.limits, &finalist.trial, &finalist.cost);
@@ -168,16 +192,14 @@ pub(super) fn limits(target: &Target, finalist: &Finalist) -> Vec<LimitCheck> {
     };
     let ram = cost.peak_ram(target.numbers).0;
     let flash = cost.weights_flash(target.numbers).0;
-    let latency = limits.latency.map(|l| {
-        let found = super::finalists::measured(&finalist.bench, target).time.0;
-        LimitCheck {
-            limit: format!("latency_p{}_ms", l.percentile),
-            allowed: l.most.0,
-            predicted: trial.predicted_latency_ms,
-            found,
-            provenance: "measured",
-            kept: found <= l.most.0,
-        }
+    // A limit whose latency is neither measured nor expected has let no network pass.
+    let latency = limits.latency.zip(finalist.latency).map(|(l, found)| LimitCheck {
+        limit: format!("latency_p{}_ms", l.percentile),
+        allowed: l.most.0,
+        predicted: trial.predicted_latency_ms,
+        found: found.time.0,
+        provenance: found.provenance.name(),
+        kept: found.time.0 <= l.most.0,
     });
     [
         limits.peak_ram.map(|l| exact("peak_ram_bytes", l.0, trial.peak_ram_bytes, ram)),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::NothingFits;
 use crate::data::DataError;
 use crate::measure::MeasureError;
 use crate::onnx::OnnxError;
@@ -60,6 +61,9 @@ pub enum RunError {
     /// Counts that make no run.
     #[error("{0}")]
     Config(String),
+    /// The target's limits exclude every network.
+    #[error(transparent)]
+    NothingFits(#[from] Box<NothingFits>),
     /// A network that a table does not hold.
     #[error("the table has no network `{0}`")]
     NotInTable(String),

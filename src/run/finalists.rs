@@ -25,7 +25,9 @@ pub struct Finalist {
     pub cost: Cost,
     /// What was measured of the exported file.
     pub bench: BenchReport,
-    /// Whether it keeps the limits, by measurement.
+    /// Its latency on the target, as far as it is known.
+    pub latency: Option<Latency>,
+    /// Whether it keeps the limits, by measurement; on a device that is not here latency is estimated.
     pub verdict: Verdict,
 }
 
@@ -62,8 +64,10 @@ impl Finals<'_> {
             let model = self.export(trial, &weights, accuracy)?;
             let bench = self.measure(trial, &model)?;
             let cost = Cost::of(&decode(&model)?.graph);
-            let verdict = self.target.verdict(&cost, Some(measured(&bench, self.target)));
-            finalists.push(Finalist { trial: trial.clone(), validation_accuracy: accuracy, cost, bench, verdict });
+            let latency = latency_on(self.target, &bench, trial);
+            let verdict = self.target.verdict(&cost, latency);
+            let trial = trial.clone();
+            finalists.push(Finalist { trial, validation_accuracy: accuracy, cost, bench, latency, verdict });
         }
         finalists.sort_by(|a, b| {
             b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
@@ -211,10 +215,13 @@ fn test(graph: &Graph, weights: &Weights, model: &[u8], images: &Images) -> Resu
     Ok(Tested { images: images.len(), test_accuracy, agreement })
 }
 
-/// The latency that the target's limit speaks of.
-pub(super) fn measured(bench: &BenchReport, target: &Target) -> Latency {
-    let percentile = target.limits.latency.map_or(90, |l| l.percentile);
-    Latency { time: Millis(at(bench, percentile)), provenance: Provenance::Measured }
+/// The latency that the target's limit speaks of: measured if the target is this machine, else what was expected.
+fn latency_on(target: &Target, bench: &BenchReport, trial: &TrialRecord) -> Option<Latency> {
+    if target.is_local() {
+        let percentile = target.limits.latency.map_or(90, |l| l.percentile);
+        return Some(Latency { time: Millis(at(bench, percentile)), provenance: Provenance::Measured });
+    }
+    trial.predicted_latency_ms.map(|ms| Latency { time: Millis(ms), provenance: Provenance::Estimated })
 }
 
 fn at(bench: &BenchReport, percentile: u8) -> f64 {

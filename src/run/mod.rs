@@ -7,6 +7,7 @@ mod card;
 mod compile;
 mod config;
 mod error;
+mod feasible;
 mod finalists;
 mod journal;
 mod on_gpu;
@@ -14,6 +15,7 @@ mod oracle;
 mod prepare;
 mod search_loop;
 mod site;
+mod sizing;
 
 pub use artifacts::{RunFolder, write_whole};
 pub use budget::{Plan, Requested, plan};
@@ -21,6 +23,7 @@ pub use card::{Card, LimitCheck};
 pub use compile::{Summary, compile};
 pub use config::{BUILT_IN_IMAGES, DataConfig, Fidelity, RunConfig, SCHEMA_VERSION};
 pub use error::RunError;
+pub use feasible::{ENOUGH_NETWORKS, Feasible, Least, feasible};
 pub use finalists::{Finalist, Tested};
 pub use journal::{Entry, Journal, TrialRecord};
 pub use on_gpu::{Throughput, best_together, throughput};
@@ -28,6 +31,7 @@ pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
 pub use prepare::{Prepared, space_of};
 pub use search_loop::search;
 pub use site::SpaceSite;
+pub use sizing::{Fixed, NothingFits, Size, Sized, size, size_by_measuring};
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
-//! What a run stands on: its data and its space, made from the configuration.
+//! What a run stands on: its data, at the size of its networks' input, and its space, made from the configuration.
 
 use super::{DataConfig, RunConfig, RunError};
 use crate::data::{BuiltIn, Dataset, OpenOptions};
+use crate::graph::Shape;
 use crate::space::{MacroConfig, MacroSpace};
 
 /// Data and space of a run.
@@ -19,11 +20,20 @@ impl Prepared {
     /// If the data cannot be read or have changed.
     pub fn of(config: &RunConfig) -> Result<Self, RunError> {
         let dataset = config.data.open()?;
-        match dataset.digest == config.data.digest {
-            true => Ok(Prepared { dataset, space: MacroSpace::new(config.space.clone())? }),
+        match dataset.digest == config.data.digest && can_shrink(dataset.shape(), config.space.input) {
+            true => Ok(Prepared {
+                dataset: dataset.shrunk(config.space.input),
+                space: MacroSpace::new(config.space.clone())?,
+            }),
             false => Err(RunError::DataChanged),
         }
     }
+}
+
+/// Whether images of one shape can become those of another.
+fn can_shrink(from: Shape, to: Shape) -> bool {
+    let fewer = to.height <= from.height && to.width <= from.width;
+    fewer && (to.channels == from.channels || to.channels == 1)
 }
 
 /// The space at full width for the images and classes of a data set.

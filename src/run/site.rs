@@ -16,12 +16,20 @@ pub struct SpaceSite<'a> {
     latency: Option<&'a LatencyModel>,
     costs: PartMemo<Cost>,
     times: PartMemo<Option<f64>>,
+    supported: PartMemo<bool>,
 }
 
 impl<'a> SpaceSite<'a> {
     /// The space as deployed on the target.
     pub fn new(space: &'a MacroSpace, target: &'a Target, latency: Option<&'a LatencyModel>) -> Self {
-        SpaceSite { space, target, latency, costs: PartMemo::default(), times: PartMemo::default() }
+        SpaceSite {
+            space,
+            target,
+            latency,
+            costs: PartMemo::default(),
+            times: PartMemo::default(),
+            supported: PartMemo::default(),
+        }
     }
 
     /// The space.
@@ -39,13 +47,24 @@ impl<'a> SpaceSite<'a> {
         self.space.cost(genotype, &mut self.costs)
     }
 
-    /// Latency that the model expects, if there is a model and it knows all operators.
+    /// Latency that is expected: by the operators' times if there are any and they know all of the network's, else by the
+    /// target's own model.
     pub fn latency(&mut self, genotype: &Genotype) -> Option<Millis> {
-        let model = self.latency?;
+        let Some(model) = self.latency else {
+            let cost = self.cost(genotype);
+            return self.target.estimated(&cost);
+        };
         let time = |part: &Graph| model.sum_ms(&deployable(part).graph);
         let times = self.space.parts(genotype, &mut self.times, time);
         let sum: Option<f64> = times.into_iter().sum();
         sum.map(|ms| Millis((model.offset_ms + model.scale * ms).max(0.0)))
+    }
+
+    /// Whether the target's runtime has every operator of the network.
+    fn is_supported(&mut self, genotype: &Genotype) -> bool {
+        let (space, target) = (self.space, self.target);
+        let has_all = |part: &Graph| target.unsupported(&deployable(part).graph).is_none();
+        target.operators.is_none() || space.parts(genotype, &mut self.supported, has_all).into_iter().all(|has| has)
     }
 }
 
@@ -66,7 +85,9 @@ impl Site for SpaceSite<'_> {
         let cost = self.cost(genotype);
         let expected = |time| Latency { time, provenance: Provenance::Predicted };
         let latency = self.latency(genotype).map(expected);
-        self.target.verdict(&cost, latency).fits()
+        // What is measured later may be unknown now; what never is must be known.
+        let is_known = self.target.limits.latency.is_none() || self.target.is_local() || latency.is_some();
+        is_known && self.target.verdict(&cost, latency).fits() && self.is_supported(genotype)
     }
 
     fn choices(&self) -> Vec<u8> {

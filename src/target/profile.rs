@@ -1,28 +1,92 @@
-//! Profiles: the YAML that people write, and the [`Target`] that it becomes.
+//! A target as it is used: who it is, what it has, what a network must not exceed, and how its latency is known.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::graph::NumberFormat;
-use crate::units::{Bytes, Macs, Millis};
-
-/// Profiles that are part of the program.
-const BUILT_IN: [(&str, &str); 1] = [("host", include_str!("../../targets/host.yaml"))];
-/// A profile is a page of text, not more.
-const LARGEST_FILE: u64 = 64 * 1024;
+use crate::graph::{Cost, Graph, NumberFormat, Op};
+use crate::units::{Bytes, Hertz, Macs, Millis};
 
 /// A device that networks are made for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// Its name, the stem of its file.
+    /// Its name; for a shipped profile the stem of its file.
     pub name: String,
     /// One line for people.
     pub description: String,
+    /// Who makes it; may be empty.
+    pub vendor: String,
+    /// Its processor; may be empty.
+    pub core: String,
+    /// Clock of the processor.
+    pub clock: Option<Hertz>,
     /// How numbers are stored on it.
     pub numbers: NumberFormat,
+    /// What runs the network.
+    pub runtime: Runtime,
+    /// Where the device is.
+    pub connection: Connection,
+    /// Operators that the runtime has, by [`Op::name`]; all if absent.
+    pub operators: Option<Vec<String>>,
+    /// Its memory.
+    pub memory: Memory,
     /// What a network must not exceed.
     pub limits: Limits,
+    /// How latency is known without measuring.
+    pub latency_model: LatencySource,
+    /// Where figures come from, by dotted name: `memory.ram`.
+    pub sources: BTreeMap<String, String>,
+}
+
+/// What runs networks on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// Its name.
+    pub name: String,
+    /// Its version; may be empty.
+    pub version: String,
+    /// Threads that one network runs on.
+    pub threads: usize,
+}
+
+/// Where a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Connection {
+    /// It is the machine that netwright runs on: latency is measured.
+    #[default]
+    Local,
+    /// It cannot be reached: latency is estimated.
+    None,
+}
+
+/// Memory of a device; what is absent is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// All of its RAM.
+    pub ram: Option<Bytes>,
+    /// The largest part of the RAM that has consecutive addresses.
+    pub largest_block: Option<Bytes>,
+    /// RAM that the program and the runtime need beside activations.
+    pub reserved_ram: Option<Bytes>,
+    /// Storage for the program and the weights.
+    pub flash: Option<Bytes>,
+    /// Flash that the program and the runtime need beside weights.
+    pub reserved_flash: Option<Bytes>,
+}
+
+impl Memory {
+    /// RAM that activations can have: the largest block, less what the rest of the RAM does not take of the reserved part.
+    pub fn usable_ram(&self) -> Option<Bytes> {
+        let reserved = self.reserved_ram.unwrap_or_default().0;
+        let free = self.ram.map(|ram| ram.0.saturating_sub(reserved));
+        let block = self.largest_block.map(|block| block.0);
+        free.into_iter().chain(block).min().map(Bytes)
+    }
+
+    /// Flash that weights can have.
+    pub fn usable_flash(&self) -> Option<Bytes> {
+        let reserved = self.reserved_flash.unwrap_or_default().0;
+        self.flash.map(|flash| Bytes(flash.0.saturating_sub(reserved)))
+    }
 }
 
 /// Hard limits; what is absent does not limit.
@@ -47,120 +111,78 @@ pub struct LatencyLimit {
     pub percentile: u8,
 }
 
-/// What is wrong with a profile.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// No built-in profile and no file has this name.
-    #[error("no target `{name}`\nhint: built in: {}; or give the path of a profile, `--target my-board.yaml`", built_in_names().join(", "))]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// A file that cannot be read.
-    #[error("cannot read profile `{}`: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// A file that is no valid profile.
-    #[error("profile `{origin}` is not valid:\n{faults}\nhint: `targets/host.yaml` is an example")]
-    Invalid {
-        /// The file or the built-in name.
-        origin: String,
-        /// All that is wrong with it.
-        faults: String,
-    },
+/// How the latency of a network is known without measuring it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LatencySource {
+    /// It is not.
+    None,
+    /// From the multiply-accumulates.
+    Analytic(Analytic),
+    /// As the sum of operators that were timed on the device.
+    Table(TimesFile),
 }
 
-/// A profile as it is written.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProfileFile {
-    name: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    numbers: NumberFormat,
-    limits: LimitsFile,
+/// A file of operator times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimesFile {
+    /// As `netwright calibrate` writes it, seen from the profile's folder. Without it, the operators are timed on this
+    /// machine.
+    pub path: Option<PathBuf>,
+    /// How well it is known.
+    pub quality: Quality,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitsFile {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    peak_ram: Option<Bytes>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    weights_flash: Option<Bytes>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    macs: Option<Macs>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    latency: Option<Millis>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    latency_percentile: Option<u8>,
+/// Time as a straight line over multiply-accumulates. These alone rank networks roughly: rates of networks differ by a
+/// factor of 1.3 to 2.6 on one processor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analytic {
+    /// Time of a network without operators.
+    pub offset: Millis,
+    /// Multiply-accumulates in a second, of convolutions and linear layers.
+    pub macs_per_second: Macs,
+    /// The number format that the rate holds for.
+    pub numbers: NumberFormat,
+    /// How well it is known.
+    pub quality: Quality,
 }
 
-/// Names of the profiles that are part of the program.
-pub fn built_in_names() -> Vec<&'static str> {
-    BUILT_IN.iter().map(|(name, _)| *name).collect()
+/// How well a latency model is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Quality {
+    /// Networks that it was fitted to.
+    pub samples: Option<u64>,
+    /// Median of |predicted - measured| / measured.
+    pub error: Option<f64>,
+}
+
+impl Analytic {
+    /// Time of a network.
+    pub fn predict(&self, cost: &Cost) -> Millis {
+        let macs = (cost.macs + cost.linear_macs) as f64;
+        Millis(self.offset.0 + 1e3 * macs / self.macs_per_second.0 as f64)
+    }
 }
 
 impl Target {
-    /// A built-in target by its name, or one from a profile's path.
-    pub fn open(name_or_path: &str) -> Result<Self, TargetError> {
-        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-            return Target::parse(text, name);
-        }
-        let path = Path::new(name_or_path);
-        if !path.exists() {
-            return Err(TargetError::Unknown { name: name_or_path.to_string() });
-        }
-        let unreadable = |reason: String| TargetError::Unreadable { path: path.to_path_buf(), reason };
-        let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
-        if size > LARGEST_FILE {
-            return Err(unreadable(format!("{size} bytes are more than a profile has")));
-        }
-        Target::parse(&std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?, name_or_path)
+    /// Whether the latency of the device is measured here.
+    pub fn is_local(&self) -> bool {
+        self.connection == Connection::Local
     }
 
-    /// Reads a profile; `origin` is what messages call it.
-    pub fn parse(yaml: &str, origin: &str) -> Result<Self, TargetError> {
-        let invalid = |faults: String| TargetError::Invalid { origin: origin.to_string(), faults };
-        let file: ProfileFile = serde_saphyr::from_str(yaml).map_err(|e| invalid(e.to_string()))?;
-        let mut faults = Vec::new();
-        let percentile = file.limits.latency_percentile.unwrap_or(90);
-        if ![50, 90, 99].contains(&percentile) {
-            faults.push(format!("`latency_percentile` is {percentile}, not 50, 90 or 99"));
+    /// Latency by the analytic model, if there is one for the target's number format.
+    pub fn estimated(&self, cost: &Cost) -> Option<Millis> {
+        match &self.latency_model {
+            LatencySource::Analytic(model) if model.numbers == self.numbers => Some(model.predict(cost)),
+            LatencySource::Analytic(_) | LatencySource::Table(_) | LatencySource::None => None,
         }
-        let zero = [
-            ("peak_ram", file.limits.peak_ram.map(|v| v.0 as f64)),
-            ("weights_flash", file.limits.weights_flash.map(|v| v.0 as f64)),
-            ("macs", file.limits.macs.map(|v| v.0 as f64)),
-            ("latency", file.limits.latency.map(|v| v.0)),
-        ];
-        faults.extend(zero.iter().filter(|(_, v)| *v == Some(0.0)).map(|(name, _)| format!("`{name}` is zero")));
-        if !faults.is_empty() {
-            return Err(invalid(faults.join("\n")));
-        }
-        let LimitsFile { peak_ram, weights_flash, macs, latency, .. } = file.limits;
-        let latency = latency.map(|most| LatencyLimit { most, percentile });
-        let limits = Limits { peak_ram, weights_flash, macs, latency };
-        Ok(Target { name: file.name, description: file.description, numbers: file.numbers, limits })
     }
 
-    /// The profile as YAML.
-    pub fn to_yaml(&self) -> String {
-        let limits = LimitsFile {
-            peak_ram: self.limits.peak_ram,
-            weights_flash: self.limits.weights_flash,
-            macs: self.limits.macs,
-            latency: self.limits.latency.map(|l| l.most),
-            latency_percentile: self.limits.latency.map(|l| l.percentile),
-        };
-        let (name, description) = (self.name.clone(), self.description.clone());
-        let file = ProfileFile { name, description, numbers: self.numbers, limits };
-        serde_saphyr::to_string(&file).expect("a profile is plain data")
+    /// The first operator of a deployable graph that the runtime does not have.
+    pub fn unsupported(&self, deployable: &Graph) -> Option<&'static str> {
+        let supported = self.operators.as_ref()?;
+        let names =
+            deployable.nodes().iter().filter(|node| !matches!(node.op, Op::Input(_))).map(|node| node.op.name());
+        names.into_iter().find(|name| !supported.iter().any(|known| known == name))
     }
 }
 
@@ -169,26 +191,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shipped_profile_is_valid_and_named_after_its_file() {
-        let shipped = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/targets")).unwrap();
-        let mut names: Vec<String> =
-            shipped.map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
-        names.sort();
-        assert_eq!(names, built_in_names());
-        for name in names {
-            assert_eq!(Target::open(&name).unwrap().name, name);
-        }
+    fn usable_memory_is_what_the_runtime_leaves_of_one_block() {
+        let kib = |n: u64| Some(Bytes(n * 1024));
+        let memory = Memory { ram: kib(128), reserved_ram: kib(16), ..Memory::default() };
+        assert_eq!(memory.usable_ram(), kib(112));
+        // What is reserved finds room beside the block.
+        let split = Memory { ram: kib(1024), largest_block: kib(512), reserved_ram: kib(32), ..memory };
+        assert_eq!(split.usable_ram(), kib(512));
+        assert_eq!((split.usable_flash(), Memory::default().usable_ram()), (None, None));
     }
 
     #[test]
-    fn a_target_is_the_same_after_writing_and_reading() {
-        let target = Target::open("host").unwrap();
-        assert_eq!(Target::parse(&target.to_yaml(), "again").unwrap(), target);
-    }
-
-    #[test]
-    fn an_unknown_key_is_shown_with_its_line() {
-        let error = Target::parse("name: x\nlimits:\n  ram: 3 KiB\n", "x.yaml").unwrap_err().to_string();
-        assert!(error.contains("x.yaml") && error.contains("ram") && error.contains('3'), "{error}");
+    fn an_analytic_estimate_holds_for_its_number_format_alone() {
+        let yaml = "name: x\nnumbers: int8\nconnection: none\nlimits: {}\n\
+                    latency_model: {kind: analytic, offset: 1 ms, macs_per_second: 100 M}\n";
+        let target = Target::parse(yaml, "x").unwrap();
+        let cost = Cost { macs: 9_000_000, linear_macs: 1_000_000, ..Cost::default() };
+        assert_eq!(target.estimated(&cost), Some(Millis(101.0)));
+        assert_eq!(target.with_numbers(NumberFormat::F32).unwrap().estimated(&cost), None);
     }
 }

@@ -12,8 +12,21 @@ use crate::units::{Bytes, Macs, Millis};
 pub enum Provenance {
     /// From a latency model: it only filters.
     Predicted,
+    /// From a latency model of a device that is not here: the last word on it, and marked as such.
+    Estimated,
     /// From the device.
     Measured,
+}
+
+impl Provenance {
+    /// The word for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provenance::Predicted => "predicted",
+            Provenance::Estimated => "estimated",
+            Provenance::Measured => "measured",
+        }
+    }
 }
 
 /// A latency at the percentile that the target names, or a prediction of it.

@@ -165,13 +165,11 @@ mod runs {
             "faults.yaml",
             "name: faults\nlimits:\n  macs: 0\n  peak_ram: 0 KiB\n  latency_percentile: 91\n",
         );
-        write(folder.path(), "int8.yaml", "name: int8\nnumbers: int8\nlimits: {}\n");
         fs::create_dir(folder.path().join("empty")).expect("it is writable");
-        let calls: [&[&str]; 9] = [
+        let calls: [&[&str]; 8] = [
             &["compile", "--target", "no-such-board"],
             &["compile", "--target", "unit.yaml"],
             &["compile", "--target", "faults.yaml"],
-            &["compile", "--target", "int8.yaml"],
             &["compile", "--data", "no-such-folder", "--out", "run"],
             &["compile", "--data", "empty", "--out", "run"],
             &["compile", "--budget", "10 parsecs"],

@@ -22,9 +22,6 @@ use crate::small_run::{EXACT_LIMITS, config, decide};
 const RUN_FILES: [&str; 6] = ["card.json", "config.yaml", "journal.jsonl", "model.onnx", "report.md", "target.yaml"];
 /// Options that compile the pictures of [`colours`] quickly.
 const COLOURS: &str = "--data colours --trials 4 --epochs 2 --full-epochs 12 --threads 1";
-const NOTHING_FITS: &str = "error: no new network within the limits after 20000 tries\n\
-    hint: loosen the limits of the profile or train fewer networks\n";
-
 /// `netwright compile` in a folder, with one finalist at a quarter of the width and these options: its result and what it
 /// told on the way.
 fn compile(folder: &TempDir, options: &str, exit_code: i32) -> (Value, String) {
@@ -87,7 +84,7 @@ fn built_in_images_become_a_measured_network_with_its_card() {
 }
 
 /// Class folders of small pictures whose classes differ in colour; a fifth of the pixels is noise.
-fn colours(folder: &Path) {
+pub fn colours(folder: &Path) {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for (class, colour) in [("blue", [30, 40, 200]), ("green", [20, 190, 50]), ("red", [210, 30, 30])] {
         let class = folder.join("colours").join(class);
@@ -170,23 +167,25 @@ fn limits_are_kept_to_the_byte_in_the_run_folder() {
 }
 
 #[test]
-fn limits_that_no_network_keeps_end_the_search_before_any_training() {
+fn limits_that_no_network_keeps_are_refused_before_anything_is_written() {
     let folder = tempdir().expect("a temporary folder");
     colours(folder.path());
-    write(folder.path(), "impossible.yaml", "name: impossible\nlimits:\n  peak_ram: 1 KiB\n");
-    let (_, told) = compile(&folder, &format!("{COLOURS} --target impossible.yaml --out run"), 1);
-    assert!(told.ends_with(NOTHING_FITS), "{told}");
-    let journal = fs::read_to_string(folder.path().join("run/journal.jsonl")).expect("the journal is there");
-    assert_eq!(journal.lines().count(), 1, "{journal}");
+    write(folder.path(), "impossible.yaml", "name: impossible\nlimits:\n  peak_ram: 100 B\n  macs: 15 M\n");
+    let (_, told) = compile(&folder, &format!("{COLOURS} --target impossible.yaml --out run"), 2);
+    let message = told.split_once("error: ").expect("there is a message").1;
+    assert!(message.contains("no network of space `macro` of any size fits target `impossible`"), "{message}");
+    assert!(message.contains("limit 100 B: excludes every network") && message.contains("limit 15 M\n"), "{message}");
+    assert!(message.contains("\nhint: allow more peak RAM") && !folder.path().join("run").exists(), "{message}");
 }
 
 #[test]
-fn a_latency_limit_that_calibration_excludes_ends_the_search_before_any_training() {
+fn a_latency_limit_that_calibration_excludes_is_refused_before_anything_is_written() {
     let folder = tempdir().expect("a temporary folder");
     colours(folder.path());
     write(folder.path(), "fast.yaml", "name: fast\nlimits:\n  latency: 1 us\n");
-    let (_, told) = compile(&folder, &format!("{COLOURS} --target fast.yaml --out run"), 1);
-    assert!(told.contains("calibrating latency") && told.ends_with(NOTHING_FITS), "{told}");
+    let (_, told) = compile(&folder, &format!("{COLOURS} --target fast.yaml --out run"), 2);
+    assert!(told.contains("calibrating latency") && told.contains("limit 1 µs: excludes every network"), "{told}");
+    assert!(!folder.path().join("run").exists());
 }
 
 #[test]

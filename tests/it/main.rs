@@ -27,3 +27,4 @@ mod spaces;
 mod table_search;
 #[cfg(feature = "train")]
 mod tables;
+mod targets;
