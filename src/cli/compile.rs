@@ -6,19 +6,21 @@ use clap::Args;
 
 use super::device::DeviceArgs;
 use super::progress::Screen;
+use super::training::TrainingArgs;
 use super::{Exit, print, print_json};
 use crate::data::Dataset;
 use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
-use crate::report::{latency_is, percent, run_json, run_markdown, run_text};
+use crate::report::{latency_is, percent, run_curve_svg, run_json, run_markdown, run_text};
 use crate::run::{
-    self, BUILT_IN_IMAGES, DataConfig, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested, RunConfig,
+    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested, RunConfig,
     RunError, RunFolder, SCHEMA_VERSION, Size, write_whole,
 };
 use crate::search::{GuidedConfig, StrategyName};
 use crate::space::{MacroConfig, MacroSpace};
 use crate::target::{LatencyModel, Target};
+use crate::train::{TrainConfig, TrainError};
 use crate::units::Millis;
 
 #[derive(Args)]
@@ -80,6 +82,12 @@ pub(super) struct CompileArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Train the winner once more with the most accurate network found as its teacher: `auto` exports what is better on
+    /// the validation images. On the CPU only.
+    #[arg(long, value_enum, default_value = "off")]
+    distil: Distil,
+    #[command(flatten)]
+    training: TrainingArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -155,6 +163,7 @@ fn finish(
     screen.finish();
     let summary = found?;
     write_whole(&folder.file("report.md"), run_markdown(&summary).as_bytes())?;
+    write_whole(&folder.file("curve.svg"), run_curve_svg(&summary).as_bytes())?;
     let path = folder.path().display().to_string();
     match common.json {
         true => print_json(&run_json(&summary, &path, clock.seconds()))?,
@@ -212,9 +221,12 @@ fn decide(
         narrower: args.width.is_none(),
         finalists: args.finalists,
         mirror: !args.no_mirror,
+        distils: args.distil != Distil::Off,
         device: device.clone(),
     };
-    let plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
+    check_training(args, device, &dataset)?;
+    let mut plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
+    plan.full.train = args.training.applied_to(plan.full.train);
     let space = plan.space(&space, args.head);
     watch(Progress::Note(format!(
         "{} candidates ({} epochs, {} images, width {}), then {} in full ({} epochs, {} images, width {})",
@@ -258,6 +270,7 @@ fn decide(
         references: plan.references,
         cheap: plan.cheap,
         full: plan.full,
+        distil: args.distil,
         data,
         space,
     };
@@ -312,5 +325,15 @@ fn feasible_text(feasible: &Feasible) -> String {
     match feasible.networks {
         ENOUGH_NETWORKS.. => format!("at least {ENOUGH_NETWORKS} networks within the limits, {share} of random ones"),
         few => format!("{few} networks within the limits, {share} of random ones"),
+    }
+}
+
+/// Refuses what the device cannot do before anything is trained.
+fn check_training(args: &CompileArgs, device: &Device, dataset: &Dataset) -> anyhow::Result<()> {
+    let train = args.training.applied_to(TrainConfig::default());
+    train.check_for(device, &dataset.train, dataset.classes.len())?;
+    match (args.distil, device) {
+        (Distil::On, Device::Cuda(_)) => Err(TrainError::OnlyOnCpu(vec!["distil"]).into()),
+        (Distil::Auto | Distil::Off, _) | (Distil::On, Device::Cpu) => Ok(()),
     }
 }

@@ -7,7 +7,11 @@ mod compile;
 #[cfg(feature = "train")]
 mod device;
 mod doctor;
+#[cfg(feature = "train")]
+mod gnn_study;
 mod inspect;
+#[cfg(feature = "train")]
+mod label;
 #[cfg(feature = "train")]
 mod predictor;
 #[cfg(feature = "train")]
@@ -21,6 +25,8 @@ mod search;
 #[cfg(feature = "train")]
 mod study;
 mod targets;
+#[cfg(feature = "train")]
+mod training;
 
 use std::process::ExitCode;
 
@@ -64,13 +70,16 @@ enum Verb {
     /// Ask a published NAS benchmark or a table of measured networks.
     #[cfg(feature = "train")]
     Query(query::QueryArgs),
+    /// Train a list of networks on a list of data sets, into a table.
+    #[cfg(feature = "train")]
+    Label(Box<label::LabelArgs>),
     /// Predictors of accuracy: how well each ranks the networks of a table.
     #[cfg(feature = "train")]
     Predictor(predictor::PredictorArgs),
     /// Search strategies on the table of a NAS benchmark: queries to the best network, regret, broken limits.
     #[cfg(feature = "train")]
     Search(Box<search::SearchArgs>),
-    /// Repeat a published study on a table of trained networks.
+    /// Repeat a published study, on a table of trained networks or on networks trained for it.
     #[cfg(feature = "train")]
     Reproduce(reproduce::ReproduceArgs),
     /// Experiments across many runs.
@@ -111,6 +120,8 @@ pub fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::doctor(&args),
         #[cfg(feature = "train")]
         Verb::Query(args) => query::query(&args),
+        #[cfg(feature = "train")]
+        Verb::Label(args) => label::label(&args),
         #[cfg(feature = "train")]
         Verb::Predictor(args) => predictor::predictor(&args),
         #[cfg(feature = "train")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::gnn_study::{self, GnnStudyArgs};
 use super::{Exit, print, print_json};
 use crate::experiment::{Benchmark, CascadeResult, Selection, SplitResult, Tried, grid};
 use crate::predictor::GCN_SCHEDULE;
@@ -23,6 +24,9 @@ enum Reproduction {
     /// Neural Predictor for Neural Architecture Search (Wen and others, 2019): its network on its splits, the cascade,
     /// hyper-parameters by folds, selection of architectures.
     NeuralPredictor(NeuralPredictorArgs),
+    /// NAS_with_GNN_predictor (2020): random networks trained, a graph network and baselines that rank them, evolution over
+    /// its predictions against random search, both trained in full.
+    NasWithGnnPredictor(Box<GnnStudyArgs>),
 }
 
 #[derive(Args)]
@@ -77,6 +81,7 @@ struct Found {
 pub(super) fn reproduce(args: &ReproduceArgs) -> anyhow::Result<Exit> {
     match &args.study {
         Reproduction::NeuralPredictor(args) => neural_predictor(args),
+        Reproduction::NasWithGnnPredictor(args) => gnn_study::run(args),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Augmentation: a random crop of the padded image and a random mirror image.
+//! Augmentation: a random crop of the padded image, a random mirror image, a square cut out.
 
 use rand::RngCore;
 use rayon::prelude::*;
@@ -14,14 +14,24 @@ pub struct Augment {
     pub pad: usize,
     /// Whether half of the images are mirrored left to right.
     pub flip: bool,
+    /// Side of the square that is cut out around a random pixel (DeVries and Taylor, 2017); 0 for none.
+    pub cutout: usize,
 }
 
-/// One variation: where the crop starts, relative to the image, and whether it is mirrored.
+/// One variation: where the crop starts, relative to the image, whether it is mirrored, and what is cut out then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Variation {
     down: isize,
     right: isize,
     flip: bool,
+    cut: Option<Cut>,
+}
+
+/// A square, clipped at the borders of the image: the draws decide its centre, whatever the size of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    side: usize,
+    draws: [u32; 2],
 }
 
 impl Augment {
@@ -32,11 +42,13 @@ impl Augment {
         // The remainder's bias is below 2⁻²⁵ for any sensible padding.
         let mut shift = || (rng.next_u32() as usize % (2 * self.pad + 1)) as isize - pad;
         let (down, right) = (shift(), shift());
-        Variation { down, right, flip: self.flip && rng.next_u32() & 1 == 1 }
+        let flip = self.flip && rng.next_u32() & 1 == 1;
+        let cut = (self.cutout > 0).then(|| Cut { side: self.cutout, draws: [rng.next_u32(), rng.next_u32()] });
+        Variation { down, right, flip, cut }
     }
 
     /// The variations of `images` in an epoch, for a device that varies them itself: rows down and columns right by which
-    /// the image is read, and 1 where it is then mirrored. The same draws as on the CPU.
+    /// the image is read, and 1 where it is then mirrored. The same draws as on the CPU; nothing is cut out.
     pub fn variations(&self, seed: u64, epoch: u64, images: &[usize]) -> Vec<[i16; 3]> {
         let shift = |by: isize| by.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         let of = |image: &usize| self.variation(seed, epoch, *image);
@@ -62,6 +74,29 @@ impl Variation {
                 }
             }
         }
+        if let Some(cut) = self.cut {
+            cut.write(shape, out);
+        }
+    }
+}
+
+impl Cut {
+    /// Fills the square with the image's mean, which says nothing about its content.
+    fn write(self, shape: Shape, image: &mut [f32]) {
+        let [rows, columns] =
+            [(self.draws[0], shape.height), (self.draws[1], shape.width)].map(|(draw, size)| self.span(draw, size));
+        for plane in image.chunks_exact_mut(shape.plane()) {
+            let mean = plane.iter().sum::<f32>() / plane.len() as f32;
+            for row in plane.chunks_exact_mut(shape.width).skip(rows.start).take(rows.len()) {
+                row[columns.clone()].fill(mean);
+            }
+        }
+    }
+
+    fn span(self, draw: u32, size: usize) -> std::ops::Range<usize> {
+        let centre = draw as usize % size;
+        let start = centre.saturating_sub(self.side / 2);
+        start..(centre + self.side.div_ceil(2)).min(size)
     }
 }
 
@@ -117,7 +152,7 @@ mod tests {
         let pixels: Vec<u8> = (0..40).collect();
         for (down, right, flip) in [(0, 0, true), (2, -3, false), (-1, 3, true), (0, 6, true), (-7, -9, false)] {
             let mut out = vec![f32::NAN; 40];
-            Variation { down, right, flip }.write(shape, &pixels, &mut out);
+            Variation { down, right, flip, cut: None }.write(shape, &pixels, &mut out);
             for (i, value) in out.iter().enumerate() {
                 let (c, y, x) = (i / 20, i / 4 % 5, i % 4);
                 let x = if flip { 3 - x } else { x };
@@ -129,12 +164,35 @@ mod tests {
 
     #[test]
     fn variations_cover_every_shift_and_both_mirror_images() {
-        let augment = Augment { pad: 1, flip: true };
+        let augment = Augment { pad: 1, flip: true, cutout: 0 };
         let drawn: Vec<Variation> = (0..400).map(|image| augment.variation(1, 2, image)).collect();
         for (down, right) in (-1..=1).flat_map(|d| (-1..=1).map(move |r| (d, r))) {
             for flip in [false, true] {
-                assert!(drawn.contains(&Variation { down, right, flip }));
+                assert!(drawn.contains(&Variation { down, right, flip, cut: None }));
             }
         }
+    }
+
+    #[test]
+    fn a_square_is_cut_out_and_nothing_else_changes() {
+        let shape = Shape::new(2, 6, 5);
+        let pixels: Vec<u8> = (0..60).map(|i| (i * 4) as u8).collect();
+        let whole = Augment { pad: 1, flip: true, cutout: 0 };
+        let mut sizes = std::collections::BTreeSet::new();
+        for image in 0..200 {
+            let [mut expected, mut found] = [vec![0.0; 60], vec![0.0; 60]];
+            whole.variation(3, 1, image).write(shape, &pixels, &mut expected);
+            Augment { cutout: 3, ..whole }.variation(3, 1, image).write(shape, &pixels, &mut found);
+            for (found, expected) in found.chunks(30).zip(expected.chunks(30)) {
+                let mean = expected.iter().sum::<f32>() / 30.0;
+                let changed: Vec<usize> = (0..30).filter(|i| found[*i] != expected[*i]).collect();
+                assert!(changed.iter().all(|i| found[*i] == mean));
+                let rows = changed.iter().map(|i| i / 5).collect::<std::collections::BTreeSet<_>>();
+                assert!(rows.len() <= 3);
+                sizes.insert(changed.len());
+            }
+        }
+        // Clipped in a corner, and whole; a pixel that happens to be the mean is not seen to change.
+        assert!(sizes.contains(&4) && sizes.contains(&9) && sizes.iter().all(|size| *size <= 9), "{sizes:?}");
     }
 }

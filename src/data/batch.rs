@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_varied_image_does_not_depend_on_its_batch() {
         let images = gradient(40);
-        let augment = Augment { pad: 2, flip: true };
+        let augment = Augment { pad: 2, flip: true, cutout: 3 };
         let size = images.shape().elements();
         let all: Vec<usize> = (0..40).collect();
         let (together, _) = batch(&images, &all, Some((&augment, 3, 9)));

@@ -114,6 +114,28 @@ impl Dataset {
         self.train.shape()
     }
 
+    /// The images of some classes, whose labels become their places in `classes`.
+    ///
+    /// # Errors
+    /// With the reason: a name that is no class, or classes without training images.
+    pub fn of_classes(&self, classes: &[String]) -> Result<Self, String> {
+        let known = || self.classes.iter().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
+        let unknown = |name: &String| format!("there is no class `{name}`\nhint: the classes are {}", known());
+        let own = |name: &String| self.classes.iter().position(|own| own == name).ok_or_else(|| unknown(name));
+        let chosen = classes.iter().map(own).collect::<Result<Vec<usize>, String>>()?;
+        let part = |images: &Images| {
+            let label = |image: &usize| chosen.iter().position(|class| *class == images.label(*image));
+            let places: Vec<usize> = (0..images.len()).filter(|image| label(image).is_some()).collect();
+            let labels = places.iter().filter_map(label).collect();
+            Images::new(images.shape(), images.select(&places).all_pixels().to_vec(), labels)
+        };
+        let [train, validation, test] = [&self.train, &self.validation, &self.test].map(part);
+        match train.is_empty() {
+            true => Err("these classes have no training images".to_string()),
+            false => Ok(Dataset::new(&self.name, classes.to_vec(), train, validation, test)),
+        }
+    }
+
     /// The built-in set: machine parts on a conveyor belt, drawn from a seed.
     pub fn built_in(options: &BuiltIn) -> Self {
         let [train, validation, test] = parts::draw(options);
@@ -200,6 +222,22 @@ mod tests {
         assert_ne!(digest(8, "b"), digest(9, "b"));
         assert_ne!(digest(8, "b"), digest(8, "c"));
         assert_eq!(digest(8, "b").len(), 64);
+    }
+
+    #[test]
+    fn images_of_some_classes_keep_their_pixels_and_get_their_new_labels() {
+        let labels = |n: usize| (0..n).map(|i| i % 4).collect::<Vec<usize>>();
+        let part = |n: usize| Images::new(Shape::new(1, 1, 1), (0..n as u8).collect(), labels(n));
+        let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let set = Dataset::new("set", names, part(12), part(8), part(4));
+        let some = set.of_classes(&["d".to_string(), "b".to_string()]).unwrap();
+        assert_eq!(
+            (some.train.all_pixels(), some.train.labels()),
+            ([1, 3, 5, 7, 9, 11].as_slice(), [1, 0, 1, 0, 1, 0].as_slice())
+        );
+        assert_eq!((some.validation.len(), some.test.len(), some.classes.len()), (4, 2, 2));
+        let error = set.of_classes(&["e".to_string()]).unwrap_err();
+        assert_eq!(error, "there is no class `e`\nhint: the classes are `a`, `b`, `c`, `d`");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod parts;
 mod shrink;
 mod split;
 mod stream;
+mod transform;
 
 pub use augment::Augment;
 pub use batch::{epoch_order, fill_batch};
@@ -26,3 +27,4 @@ pub use dataset::{Dataset, OpenOptions};
 pub use error::DataError;
 pub use images::Images;
 pub use parts::BuiltIn;
+pub use transform::Transform;

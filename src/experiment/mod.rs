@@ -2,6 +2,8 @@
 
 mod constrained;
 mod engine;
+mod gnn_study;
+mod labels;
 mod latencies;
 mod neural_predictor;
 mod operator;
@@ -13,6 +15,11 @@ mod strategies;
 
 pub use constrained::{Budget, ConstrainedRun, ConstrainedScores, Device, search_constrained};
 pub use engine::{Peak, PredictorTime, StepTime, peak, time_predictor, time_step};
+pub use gnn_study::{Found, GnnFindings, GnnProgress, GnnStudy, GnnStudyError, gnn_study, gnn_study_training};
+pub use labels::{
+    BUILT_IN_SOURCE, DataTask, Label, LabelError, Labels, Networks, Plan as LabelPlan, Recipe, Sources, TaskList,
+    TaskRanges, check_width, draw_tasks, label, space_for, write_table,
+};
 pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, evaluate_latencies};
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};

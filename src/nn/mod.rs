@@ -16,5 +16,5 @@ mod windows;
 
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use net::Net;
-pub use network_op::{NetworkOp, cross_entropy};
+pub use network_op::{NetworkOp, cross_entropy, soft_cross_entropy};
 pub use optimiser::{Method, Optimiser};

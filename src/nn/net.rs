@@ -56,6 +56,51 @@ impl Net {
     /// Forward pass of a training step: logits (batch, classes) of `images` (batch, channels, rows, columns; 0…1), with
     /// batch statistics, which also move the running statistics in `buffers`.
     pub fn forward(&self, params: &[f32], buffers: &mut [f32], images: &[f32], w: &mut Workspace) -> Vec<f32> {
+        self.forward_following(STATISTICS_MOMENTUM, params, buffers, images, w)
+    }
+
+    /// Running statistics of `params` over batches of images, each as for [`Net::forward`]: the moments of the batches
+    /// averaged, instead of what followed changing parameters (Wu and Johnson, 2021, section 3).
+    pub fn statistics(&self, params: &[f32], batches: impl Iterator<Item = Vec<f32>>) -> Vec<f32> {
+        let mut workspace = Workspace::default();
+        let len = self.layout.buffers();
+        let (mut sums, mut count) = (vec![0.0f64; len], 0.0);
+        for images in batches {
+            let mut of_batch = vec![0.0; len];
+            self.forward_following(1.0, params, &mut of_batch, &images, &mut workspace);
+            for (mean_at, var_at) in self.statistics_places() {
+                let mean = f64::from(of_batch[mean_at]);
+                sums[mean_at] += mean;
+                sums[var_at] += f64::from(of_batch[var_at]) + mean * mean;
+            }
+            count += 1.0;
+        }
+        for (mean_at, var_at) in self.statistics_places() {
+            sums[mean_at] /= count;
+            sums[var_at] = (sums[var_at] / count - sums[mean_at] * sums[mean_at]).max(0.0);
+        }
+        sums.into_iter().map(|value| value as f32).collect()
+    }
+
+    /// Where the running mean and variance of every channel of every normalisation lie.
+    fn statistics_places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let norms = (0..self.plan.levels.len()).flat_map(|level| self.norms(level));
+        norms.flat_map(|id| {
+            let at = |role| self.layout.find(id, role).expect("a normalisation has running statistics").offset;
+            let (mean_at, var_at) = (at(Role::RunningMean), at(Role::RunningVar));
+            (0..self.graph.node(id).shape.channels).map(move |c| (mean_at + c, var_at + c))
+        })
+    }
+
+    /// The forward pass, after which running statistics have gone by `share` of the way to those of the batch.
+    fn forward_following(
+        &self,
+        share: f32,
+        params: &[f32],
+        buffers: &mut [f32],
+        images: &[f32],
+        w: &mut Workspace,
+    ) -> Vec<f32> {
         let cx = self.context(params);
         let image = self.graph.input_shape().elements();
         let batch = images.len() / image;
@@ -64,7 +109,7 @@ impl Net {
         w.norms.resize(self.graph.nodes().len(), NormState::default());
         for level in 0..self.plan.levels.len() {
             for id in self.norms(level) {
-                w.norms[id] = self.batch_statistics(&cx, id, &w.chunks, buffers);
+                w.norms[id] = self.batch_statistics(&cx, id, &w.chunks, (share, buffers));
             }
             let norms = &w.norms;
             let chunks = w.chunks.par_iter_mut().zip(images.par_chunks(per_chunk * image));
@@ -111,7 +156,13 @@ impl Net {
     }
 
     /// Mean and variance over a batch from the moments of its images (Chan, Golub and LeVeque, 1979), in image order.
-    fn batch_statistics(&self, cx: &Context, id: NodeId, chunks: &[Chunk], buffers: &mut [f32]) -> NormState {
+    fn batch_statistics(
+        &self,
+        cx: &Context,
+        id: NodeId,
+        chunks: &[Chunk],
+        (share, buffers): (f32, &mut [f32]),
+    ) -> NormState {
         let shape = self.graph.node(id).shape;
         let (channels, pixels) = (shape.channels, shape.plane() as f64);
         let images = chunks.iter().map(|c| c.images).sum::<usize>() as f64;
@@ -134,7 +185,7 @@ impl Net {
             norm.scale.push(scale);
             norm.shift.push(beta[c] - mean as f32 * scale);
             let unbiased = squares / (count - 1.0).max(1.0);
-            let follow = |old: &mut f32, new: f64| *old += STATISTICS_MOMENTUM * (new as f32 - *old);
+            let follow = |old: &mut f32, new: f64| *old += share * (new as f32 - *old);
             follow(&mut buffers[mean_at + c], mean);
             follow(&mut buffers[var_at + c], unbiased);
         }
@@ -338,5 +389,26 @@ mod tests {
         // Both steps go a tenth of the way to the same variance.
         let variance = [(weights.buffers[at], first), (first, second)].map(|(old, new)| old + (new - old) * 10.0);
         assert!((variance[0] - variance[1]).abs() < 1e-3 * variance[0] && variance[0] > 0.0, "{variance:?}");
+    }
+
+    #[test]
+    fn recalibrated_statistics_are_the_moments_of_all_batches() {
+        let graph = every_operator();
+        let (weights, x) = (weights(&graph), images(&graph, 12));
+        let net = Net::new(&graph);
+        let batch = x.len() / 2;
+        let found = net.statistics(&weights.trained, x.chunks(batch).map(<[f32]>::to_vec));
+        // What the first normalisation reads does not depend on other statistics, so the parts say what the whole says.
+        let whole = net.statistics(&weights.trained, std::iter::once(x.clone()));
+        let norm = graph.nodes().iter().position(|n| n.name == "stem.norm").unwrap();
+        for role in [Role::RunningMean, Role::RunningVar] {
+            let spec = weights.layout.find(norm, role).unwrap();
+            for at in spec.offset..spec.offset + spec.elements() {
+                assert!((found[at] - whole[at]).abs() < 0.01 * whole[at].abs().max(0.1), "{} {}", found[at], whole[at]);
+            }
+        }
+        let mut followed = weights.buffers.clone();
+        (0..200).for_each(|_| drop(net.forward(&weights.trained, &mut followed, &x, &mut Workspace::default())));
+        assert!(followed.iter().zip(&whole).all(|(f, w)| (f - w).abs() < 1e-3 * w.abs().max(1.0)));
     }
 }

@@ -78,6 +78,12 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f32) -> Result<
     for (row, label) in target.chunks_mut(classes).zip(labels) {
         row[*label as usize] += 1.0 - smoothing;
     }
+    soft_cross_entropy(logits, target)
+}
+
+/// Cross entropy of logits (batch, classes) against a `target` of weights (batch, classes). Mean over the batch.
+pub fn soft_cross_entropy(logits: &Tensor, target: Vec<f32>) -> Result<Tensor> {
+    let (batch, classes) = logits.dims2()?;
     let target = Tensor::from_vec(target, (batch, classes), logits.device())?;
     let log_probabilities = candle_nn::ops::log_softmax(logits, 1)?;
     (log_probabilities * target)?.sum_all()?.affine(-1.0 / batch as f64, 0.0)

@@ -1,18 +1,27 @@
 //! Pure data → text for people: tables for a terminal, Markdown for a run folder, JSON for programs.
 
+#[cfg(feature = "train")]
+mod cloud;
+#[cfg(feature = "train")]
+mod curve;
 mod inspect;
 #[cfg(feature = "train")]
 mod regret;
 #[cfg(feature = "train")]
 mod run;
 mod scatter;
+mod svg;
 mod target;
 
+#[cfg(feature = "train")]
+pub use cloud::{Marked, cloud_svg};
+#[cfg(feature = "train")]
+pub use curve::{Curve, curve_svg};
 pub use inspect::{inspection_json, inspection_text};
 #[cfg(feature = "train")]
 pub use regret::{RegretLine, regret_svg};
 #[cfg(feature = "train")]
-pub use run::{run_json, run_markdown, run_text};
+pub use run::{run_curve_svg, run_json, run_markdown, run_text};
 pub use scatter::scatter_svg;
 pub use target::{latency_is, target_json, target_text, targets_text};
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{markdown_table, percent, plain_table};
-use crate::run::{Finalist, LimitCheck, Size, Summary, TrialRecord};
+use super::{Curve, curve_svg, markdown_table, percent, plain_table};
+use crate::run::{Distilled, Finalist, LimitCheck, Size, Summary, TrialRecord};
 use crate::units::{Bytes, Macs, Millis};
 
 /// The result for programs.
@@ -39,6 +39,7 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
             "latency": f.bench.latency,
             "fits": f.verdict.fits(),
         })).collect::<Vec<_>>(),
+        "distilled": summary.distilled,
         "cheap_full_kendall_tau": summary.cheap_full_tau,
         "seconds": seconds,
     })
@@ -63,11 +64,14 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
     text += &format!("agreement  {}\n", agreement(summary));
     text += &format!("ranking    {}\n", cheap_full(summary));
     text += &format!("latency    {}\n", latency(winner));
+    if let Some(distilled) = &summary.distilled {
+        text += &format!("teacher    {}\n", taught(distilled));
+    }
     for warning in &winner.bench.warnings {
         text += &format!("warning    {warning}\n");
     }
     text += &format!("verdict    {}\n", summary.card.verdict);
-    text += &format!("model      {folder}/model.onnx (card.json and report.md beside it)\n");
+    text += &format!("model      {folder}/model.onnx (card.json, report.md and curve.svg beside it)\n");
     text
 }
 
@@ -91,10 +95,10 @@ pub fn run_markdown(summary: &Summary) -> String {
          - accuracy: {} on {} test images, {} on validation images\n\
          - latency: {}\n\
          - space `macro` of {}\n\
-         - {}\n\n\
+         - {}{}\n\n\
          ## Limits\n\n{}\n\n\
          ## Finalists, trained in full\n\n{}\n\n\
-         {}.\n\n\
+         {}.\n\n![loss and accuracy by epoch](curve.svg)\n\n\
          ## Predictors\n\n{}\n\n\
          ## Search\n\n\
          {} networks trained cheaply ({} epochs on {} images at {} of the width), then {} in full \
@@ -111,6 +115,10 @@ pub fn run_markdown(summary: &Summary) -> String {
         latency(winner),
         Size::from(&config.space).describe(),
         agreement(summary),
+        summary
+            .distilled
+            .as_ref()
+            .map_or(String::new(), |distilled| format!("\n- with a teacher: {}", taught(distilled))),
         limits(summary, markdown_table),
         finalists(summary, markdown_table),
         cheap_full(summary),
@@ -135,6 +143,22 @@ fn latency(finalist: &Finalist) -> String {
     finalist.latency.map_or("unknown on the target".to_string(), |latency| {
         format!("{} on the target ({})", latency.time, latency.provenance.name())
     })
+}
+
+/// Loss and accuracy of the full trainings by epoch, as SVG.
+pub fn run_curve_svg(summary: &Summary) -> String {
+    let name = format!("winner {}", summary.winner().trial.genotype);
+    let named = |at: usize| (at == summary.winner).then_some(name.as_str());
+    let finalists = summary.finalists.iter().enumerate();
+    let curves: Vec<Curve> = finalists.map(|(at, f)| Curve { name: named(at), records: &f.curve }).collect();
+    curve_svg(&format!("full trainings for `{}`", summary.target.name), &curves)
+}
+
+fn taught(distilled: &Distilled) -> String {
+    let accuracy = distilled.validation_accuracy.map_or("diverged".to_string(), percent);
+    let verdict = if distilled.kept { "exported" } else { "not exported" };
+    let Distilled { teacher, alone, .. } = distilled;
+    format!("{accuracy} on validation, {} alone: {verdict}; the teacher is {teacher}", percent(*alone))
 }
 
 fn cheap_full(summary: &Summary) -> String {
@@ -190,11 +214,13 @@ fn limits(summary: &Summary, layout: Layout) -> String {
 }
 
 fn finalists(summary: &Summary, layout: Layout) -> String {
+    // All finalists by the same training: what a teacher gave is told apart.
+    let alone = summary.distilled.as_ref().map(|distilled| distilled.alone);
     let row = |(at, f): (usize, &Finalist)| {
         vec![
             f.trial.genotype.clone(),
             f.trial.validation_accuracy.map_or(String::new(), percent),
-            percent(f.validation_accuracy),
+            percent(alone.filter(|_| at == summary.winner).unwrap_or(f.validation_accuracy)),
             Macs(f.cost.macs).to_string(),
             f.cost.peak_ram(summary.target.numbers).to_string(),
             Millis(f.bench.latency.p90_ms).to_string(),

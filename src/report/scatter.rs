@@ -1,5 +1,7 @@
 //! Points as a picture: what was predicted against what is true.
 
+use super::svg::escaped;
+
 /// An SVG of points (predicted, true) in a square of one scale, with the line on which both are equal.
 pub fn scatter_svg(title: &str, points: &[(f64, f64)]) -> String {
     const SIDE: f64 = 480.0;
@@ -26,10 +28,6 @@ pub fn scatter_svg(title: &str, points: &[(f64, f64)]) -> String {
         escaped(title),
         SIDE - 16.0
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct Requested {
     pub finalists: Option<usize>,
     /// Whether training may mirror images; grey ones are never mirrored.
     pub mirror: bool,
+    /// Whether the winner is trained once more by a teacher.
+    pub distils: bool,
     /// Where networks train.
     pub device: Device,
 }
@@ -70,6 +72,8 @@ const CHEAP_WIDTHS: [f64; 2] = [1.0, 0.5];
 /// Passes over images (one image once) that a cheap and a full training should have, before the width is lowered.
 const CHEAP_PASSES: f64 = 12_000.0;
 const FULL_PASSES: f64 = 80_000.0;
+/// Full trainings that one with a teacher takes as long as, rounded up: the teacher answers every image too.
+const DISTILLED_NETWORKS: usize = 2;
 /// Seconds for which training steps are timed at each width.
 const TIMED_SECONDS: f64 = 0.5;
 
@@ -102,7 +106,7 @@ pub fn plan(
     };
     let seconds = requested.budget.0 / 1e3;
     let passes = |share: f64, networks: usize, rate: f64| share * seconds * rate / networks as f64;
-    let full_networks = finalists + references;
+    let full_networks = finalists + references + if requested.distils { DISTILLED_NETWORKS } else { 0 };
 
     let mut width = WIDTHS[0];
     let mut full_passes = passes(FULL_SHARE, full_networks, rate(width)?);

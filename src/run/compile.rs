@@ -3,8 +3,8 @@
 
 use super::finalists::Finals;
 use super::{
-    Card, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError, RunFolder, SpaceSite,
-    Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
+    Card, Distilled, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError, RunFolder,
+    SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
@@ -32,6 +32,8 @@ pub struct Summary {
     pub cheap_full_tau: f64,
     /// Place of the winner among the finalists.
     pub winner: usize,
+    /// The winner's training with a teacher, if there was one.
+    pub distilled: Option<Distilled>,
     /// The winner on the test images.
     pub tested: Tested,
     /// The winner's card.
@@ -89,22 +91,38 @@ pub fn compile(
         journal: &mut journal,
         past: &past,
     };
-    let finalists = finals.run(&ranked, watch)?;
+    let mut finalists = finals.run(&ranked, watch)?;
     if finalists.is_empty() {
         let reason = "every full training diverged".to_string();
         return Err(RunError::NothingTrained { trials: config.finalists + config.references, reason });
     }
     let winner = finalists.iter().position(|f| f.verdict.fits()).unwrap_or(0);
+    let cheap_full_tau = cheap_full_tau(&finalists);
+    let (distilled, weights) = finals.distil(&finalists, winner, watch)?.unzip();
+    if let Some(kept) = distilled.as_ref().filter(|distilled| distilled.kept) {
+        finalists[winner].validation_accuracy = kept.validation_accuracy.unwrap_or_default();
+    }
     watch(Progress::Stage("testing the winner"));
-    let (model, tested) = finals.test(&finalists[winner])?;
+    let (model, tested) = finals.test(&finalists[winner], weights.flatten())?;
     let graph = decode(&model)?.graph;
     let card =
         Card::of(&config, &target, &prepared.dataset, &finalists[winner], (&graph, &model), &tested, &predictors);
     write_whole(&folder.file("model.onnx"), &model)?;
     let json = serde_json::to_string_pretty(&card).expect("a card is plain data");
     write_whole(&folder.file("card.json"), json.as_bytes())?;
-    let cheap_full_tau = cheap_full_tau(&finalists);
-    Ok(Summary { config, target, trials, predictors, finalists, cheap_full_tau, winner, tested, card, graph })
+    Ok(Summary {
+        config,
+        target,
+        trials,
+        predictors,
+        finalists,
+        cheap_full_tau,
+        winner,
+        distilled,
+        tested,
+        card,
+        graph,
+    })
 }
 
 fn search_networks(

@@ -37,10 +37,26 @@ pub struct RunConfig {
     pub cheap: Fidelity,
     /// Training of finalists.
     pub full: Fidelity,
+    /// Whether the winner is trained once more, by the best network found.
+    #[serde(default)]
+    pub distil: Distil,
     /// The data.
     pub data: DataConfig,
     /// The search space, as deployed.
     pub space: MacroConfig,
+}
+
+/// Whether the winner is trained once more, with the most accurate finalist as its teacher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Distil {
+    /// Yes, and the more accurate of its two trainings on the validation images is exported.
+    Auto,
+    /// Yes, and the second training is exported.
+    On,
+    /// No.
+    #[default]
+    Off,
 }
 
 /// How thoroughly a network is trained.

@@ -11,7 +11,7 @@ use crate::nn::Device;
 use crate::onnx::{Agreement, ModelInfo, Runnable, agreement, decode, encode};
 use crate::seed;
 use crate::target::{Latency, Provenance, Target, Verdict};
-use crate::train::{self, Job, TrainError};
+use crate::train::{self, EpochRecord, Guide, Job, TrainError, Trained};
 use crate::units::Millis;
 
 /// A network that was trained in full, exported and measured.
@@ -21,6 +21,8 @@ pub struct Finalist {
     pub trial: TrialRecord,
     /// Accuracy on the validation images after full training.
     pub validation_accuracy: f64,
+    /// What each epoch of it showed.
+    pub curve: Vec<EpochRecord>,
     /// Cost of the exported file.
     pub cost: Cost,
     /// What was measured of the exported file.
@@ -60,14 +62,14 @@ impl Finals<'_> {
         let images = self.images();
         let mut finalists = Vec::new();
         for (at, trial) in chosen.iter().enumerate() {
-            let Some((accuracy, weights)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
-            let model = self.export(trial, &weights, accuracy)?;
+            let Some((accuracy, trained)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
+            let model = self.export(trial, &trained.weights, accuracy)?;
             let bench = self.measure(trial, &model)?;
             let cost = Cost::of(&decode(&model)?.graph);
             let latency = latency_on(self.target, &bench, trial);
             let verdict = self.target.verdict(&cost, latency);
-            let trial = trial.clone();
-            finalists.push(Finalist { trial, validation_accuracy: accuracy, cost, bench, latency, verdict });
+            let (trial, validation_accuracy, curve) = (trial.clone(), accuracy, trained.curve);
+            finalists.push(Finalist { trial, validation_accuracy, curve, cost, bench, latency, verdict });
         }
         finalists.sort_by(|a, b| {
             b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
@@ -76,16 +78,16 @@ impl Finals<'_> {
     }
 
     /// The images of a full training.
-    fn images(&self) -> Images {
+    pub(super) fn images(&self) -> Images {
         let mut rng = seed::stream(self.config.seed, "full images", 0);
         self.prepared.dataset.train.take_stratified(self.config.full.images, &mut rng)
     }
 
-    fn graph(&self, trial: &TrialRecord) -> Result<Graph, RunError> {
+    pub(super) fn graph(&self, trial: &TrialRecord) -> Result<Graph, RunError> {
         Ok(self.prepared.space.lower(&self.prepared.space.parse(&trial.genotype)?))
     }
 
-    /// Accuracy on the validation images and weights; nothing if the training diverged.
+    /// Accuracy on the validation images and the training; nothing if it diverged.
     fn train(
         &mut self,
         trial: &TrialRecord,
@@ -93,7 +95,7 @@ impl Finals<'_> {
         of: usize,
         images: &Images,
         watch: Watch,
-    ) -> Result<Option<(f64, Weights)>, RunError> {
+    ) -> Result<Option<(f64, Trained)>, RunError> {
         let known = self.past.iter().find_map(|entry| match entry {
             Entry::Full { genotype, validation_accuracy, .. } if *genotype == trial.genotype => {
                 Some(*validation_accuracy)
@@ -105,15 +107,15 @@ impl Finals<'_> {
         }
         let epochs = self.config.full.train.epochs;
         let clock = Stopwatch::start();
-        let mut observe = |record: &train::EpochRecord| {
+        let mut observe = |record: &EpochRecord| {
             watch(Progress::Step("full training, epochs", at * epochs + record.epoch, of * epochs));
         };
-        let trained = self.weights(trial, images, &mut observe)?;
+        let trained = self.trained(trial, images, &mut observe)?;
         let accuracy = match (&trained, known) {
             (_, Some(Some(accuracy))) => Some(accuracy),
-            (Ok(weights), _) => {
+            (Ok(trained), _) => {
                 let validation = &self.prepared.dataset.validation;
-                Some(train::accuracy_on(self.device, &self.graph(trial)?, weights, validation)?)
+                Some(train::accuracy_on(self.device, &self.graph(trial)?, &trained.weights, validation)?)
             }
             (Err(_), _) => None,
         };
@@ -128,23 +130,29 @@ impl Finals<'_> {
         Ok(accuracy.zip(trained.ok()))
     }
 
-    /// Weights after full training, from the checkpoint as far as that goes; or why the training diverged.
-    fn weights(
+    /// The full training, from the checkpoint as far as that goes; or why it diverged.
+    pub(super) fn trained(
         &self,
         trial: &TrialRecord,
         images: &Images,
-        observe: &mut dyn FnMut(&train::EpochRecord),
-    ) -> Result<Result<Weights, String>, RunError> {
+        observe: &mut dyn FnMut(&EpochRecord),
+    ) -> Result<Result<Trained, String>, RunError> {
         let checkpoint = self.folder.checkpoint(&trial.genotype);
         let seed = seed::derive(self.config.seed, "full", trial.index as u64);
         let config = &self.config.full.train;
         let graph = &self.graph(trial)?;
         let job = Job { graph, images, config, seed, checkpoint: Some(&checkpoint) };
-        match train::train_on(self.device, &job, observe) {
-            Ok(trained) => Ok(Ok(trained.weights)),
+        match train::train_guided(self.device, &job, &self.guide(), observe) {
+            Ok(trained) => Ok(Ok(trained)),
             Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Early stopping looks at the validation images; nothing else does while a network trains.
+    pub(super) fn guide(&self) -> Guide<'_> {
+        let stops_early = self.config.full.train.patience.is_some();
+        Guide { validation: stops_early.then_some(&self.prepared.dataset.validation), teacher: None }
     }
 
     /// The network as an ONNX file.
@@ -185,10 +193,12 @@ impl Finals<'_> {
     }
 
     /// The exported winner, and what the test images say of it.
-    pub fn test(&mut self, winner: &Finalist) -> Result<(Vec<u8>, Tested), RunError> {
+    pub fn test(&mut self, winner: &Finalist, distilled: Option<Weights>) -> Result<(Vec<u8>, Tested), RunError> {
         let trial = &winner.trial;
-        let images = self.images();
-        let weights = self.weights(trial, &images, &mut |_| {})?.expect("a finalist has been trained");
+        let weights = match distilled {
+            Some(weights) => weights,
+            None => self.trained(trial, &self.images(), &mut |_| {})?.expect("a finalist has been trained").weights,
+        };
         let model = self.export(trial, &weights, winner.validation_accuracy)?;
         let known = self.past.iter().find_map(|entry| match entry {
             Entry::Tested { genotype, tested } if *genotype == trial.genotype => Some(tested.clone()),

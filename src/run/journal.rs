@@ -1,11 +1,10 @@
 //! The journal: one line of JSON for everything observed, written and flushed before the run goes on.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::{Lines, wrong_line};
 use super::{RunError, SCHEMA_VERSION, Tested};
 use crate::measure::BenchReport;
 use crate::search::Origin;
@@ -61,6 +60,19 @@ pub enum Entry {
         /// How long it took.
         seconds: f64,
     },
+    /// A full training of the winner with a teacher.
+    Distilled {
+        /// The network.
+        genotype: String,
+        /// The network that taught it.
+        teacher: String,
+        /// Accuracy on the validation images.
+        validation_accuracy: Option<f64>,
+        /// Why it failed.
+        failure: Option<String>,
+        /// How long it took.
+        seconds: f64,
+    },
     /// A measurement of an exported network.
     Measured {
         /// The network.
@@ -80,59 +92,28 @@ pub enum Entry {
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
-    /// Bytes of whole lines.
-    length: u64,
+    lines: Lines<Entry>,
 }
 
 impl Journal {
     /// Opens a journal, or starts one, and reads what it holds. A torn last line, which a killed process leaves, is cut off.
     pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), RunError> {
-        let failed = |e: std::io::Error| RunError::File { path: path.to_path_buf(), reason: e.to_string() };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        let content = |line: usize, reason: String| RunError::Content {
-            path: path.to_path_buf(),
-            reason: format!("line {line}: {reason}"),
-        };
-        let mut entries = Vec::new();
-        for (at, line) in bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            entries.push(serde_json::from_slice(line).map_err(|e| content(at + 1, e.to_string()))?);
-        }
-        file.set_len(whole as u64).map_err(failed)?;
-        let mut journal = Journal { path: path.to_path_buf(), file, length: whole as u64 };
+        let (lines, entries) = Lines::open(path)?;
+        let mut journal = Journal { lines };
         match entries.first() {
             None => journal.append(&Entry::Started { schema_version: SCHEMA_VERSION })?,
             Some(Entry::Started { schema_version: SCHEMA_VERSION }) => {}
-            Some(other) => return Err(content(1, format!("not a journal of version {SCHEMA_VERSION}: {other:?}"))),
+            Some(other) => {
+                let reason = format!("not a journal of version {SCHEMA_VERSION}: {other:?}");
+                return Err(wrong_line(path, 1, reason));
+            }
         }
         Ok((journal, entries))
     }
 
     /// Adds a line and sees it on the disk. If the disk is full, the journal is as it was before.
     pub fn append(&mut self, entry: &Entry) -> Result<(), RunError> {
-        let mut line = serde_json::to_vec(entry).expect("an entry is plain data");
-        line.push(b'\n');
-        let written = self
-            .file
-            .seek(SeekFrom::Start(self.length))
-            .and_then(|_| self.file.write_all(&line))
-            .and_then(|()| self.file.sync_data());
-        match written {
-            Ok(()) => {
-                self.length += line.len() as u64;
-                Ok(())
-            }
-            Err(error) => {
-                // What could be written of the line is cut off again; if that fails, opening will do it.
-                let _ = self.file.set_len(self.length);
-                Err(RunError::File { path: self.path.clone(), reason: error.to_string() })
-            }
-        }
+        self.lines.append(entry)
     }
 }
 
@@ -175,10 +156,12 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_an_error_with_a_hint() {
-        let device = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut journal = Journal { path: "journal.jsonl".into(), file: device, length: 0 };
+        let device = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let path = "journal.jsonl".into();
+        let lines = Lines { path, file: device, length: 0, entries: std::marker::PhantomData };
+        let mut journal = Journal { lines };
         let error = journal.append(&full("a")).unwrap_err().to_string();
         assert!(error.contains("No space left") && error.contains("hint: free some space"), "{error}");
-        assert_eq!(journal.length, 0);
+        assert_eq!(journal.lines.length, 0);
     }
 }

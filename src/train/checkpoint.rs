@@ -16,18 +16,24 @@ pub(super) struct Checkpoint {
     pub trained: Vec<f32>,
     pub buffers: Vec<f32>,
     pub optimiser: Vec<f32>,
+    /// Mean of the weights so far; empty if none is kept.
+    pub average: Vec<f32>,
+    /// Trained weights and statistics of the best epoch so far; empty if none is kept.
+    pub best: [Vec<f32>; 2],
     pub curve: Vec<EpochRecord>,
 }
 
-const ARRAYS: [&str; 3] = ["trained", "buffers", "optimiser"];
+const ARRAYS: [&str; 6] = ["trained", "buffers", "optimiser", "average", "best_trained", "best_buffers"];
 
 impl Checkpoint {
     /// Writes beside the file and renames, so that there is always one whole checkpoint.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let wrong = |reason: String| TrainError::Checkpoint { path: path.to_path_buf(), reason };
-        let bytes: Vec<Vec<u8>> = [&self.trained, &self.buffers, &self.optimiser]
-            .map(|values| values.iter().flat_map(|v| v.to_le_bytes()).collect())
-            .to_vec();
+        let [best_trained, best_buffers] = &self.best;
+        let bytes: Vec<Vec<u8>> =
+            [&self.trained, &self.buffers, &self.optimiser, &self.average, best_trained, best_buffers]
+                .map(|values| values.iter().flat_map(|v| v.to_le_bytes()).collect())
+                .to_vec();
         let views: Result<Vec<(&str, TensorView)>, _> = ARRAYS
             .into_iter()
             .zip(&bytes)
@@ -65,6 +71,8 @@ impl Checkpoint {
             trained: values("trained")?,
             buffers: values("buffers")?,
             optimiser: values("optimiser")?,
+            average: values("average")?,
+            best: [values("best_trained")?, values("best_buffers")?],
             curve: curve.ok_or_else(|| wrong("it has no curve".to_string()))?,
         }))
     }

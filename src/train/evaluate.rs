@@ -18,6 +18,13 @@ pub fn logits(graph: &Graph, weights: &Weights, images: &Images) -> Vec<f32> {
     })
 }
 
+/// Logits (images, classes) of `pixels` (images, channels, rows, columns; 0…1).
+pub(super) fn logits_of(graph: &Graph, weights: &Weights, pixels: &[f32]) -> Vec<f32> {
+    let size = graph.input_shape().elements();
+    let image = |i: usize, out: &mut [f32]| out.copy_from_slice(&pixels[i * size..(i + 1) * size]);
+    Net::logits(graph, weights, pixels.len() / size, image)
+}
+
 /// The same on a device.
 ///
 /// # Errors

@@ -3,12 +3,17 @@
 mod checkpoint;
 mod config;
 mod evaluate;
+#[cfg(test)]
+mod extras;
+mod loss;
 mod side_by_side;
 mod trainer;
 
-pub use config::TrainConfig;
+pub use config::{ClassWeights, Schedule, TrainConfig};
+use evaluate::logits_of;
 pub use evaluate::{accuracy, accuracy_on, logits, logits_on, top1};
-pub use side_by_side::{Job, train_many, train_on};
+pub use loss::Teacher;
+pub use side_by_side::{Guide, Job, train_guided, train_many, train_on};
 pub use trainer::{EpochRecord, Trained, train};
 
 /// What ends a training early.
@@ -36,10 +41,23 @@ pub enum TrainError {
         /// What went wrong.
         reason: String,
     },
+    /// Settings that make no training.
+    #[error("{reason}")]
+    Config {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Settings that a GPU cannot train with.
+    #[error("a GPU cannot train with {} yet\nhint: `--device cpu`, or leave it out", listed(.0))]
+    OnlyOnCpu(Vec<&'static str>),
     /// A GPU that failed.
     #[error("the GPU failed: {0}\nhint: `--device cpu` trains without it")]
     Gpu(#[from] crate::nn::cuda::BackendError),
     /// A tensor operation that failed.
     #[error("training failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::checkpoint::Checkpoint;
-use super::trainer::{check, identity};
-use super::{EpochRecord, TrainConfig, TrainError, Trained, train};
+use super::trainer::{check, identity, recalibrated, train_job};
+use super::{EpochRecord, Teacher, TrainConfig, TrainError, Trained};
 use crate::data::{Augment, Images, epoch_order};
 use crate::graph::{Graph, Layout, Weights};
-use crate::nn::Device;
 use crate::nn::cuda::{Backend, BackendError, DeviceImages, Epoch, EpochSums, Session, State};
+use crate::nn::{Device, Net};
 use crate::seed;
 
 /// One training.
@@ -32,6 +32,15 @@ pub struct Job<'a> {
     pub checkpoint: Option<&'a Path>,
 }
 
+/// What a training goes by beside its images.
+#[derive(Clone, Copy, Default)]
+pub struct Guide<'a> {
+    /// Where its accuracy is looked up after each epoch; [`TrainConfig::patience`] needs it.
+    pub validation: Option<&'a Images>,
+    /// A network to learn from.
+    pub teacher: Option<Teacher<'a>>,
+}
+
 /// Called with the place of a job and what its epoch showed.
 pub type Observe<'a> = &'a mut (dyn FnMut(usize, &EpochRecord) + Send);
 type ObserveHere<'a> = &'a mut dyn FnMut(usize, &EpochRecord);
@@ -43,11 +52,30 @@ type ObserveHere<'a> = &'a mut dyn FnMut(usize, &EpochRecord);
 /// As [`train`], or if a GPU fails.
 pub fn train_on(device: &Device, job: &Job, observe: &mut dyn FnMut(&EpochRecord)) -> Result<Trained, TrainError> {
     match device {
-        Device::Cpu => train(job.graph, job.images, job.config, job.seed, job.checkpoint, observe),
+        Device::Cpu => train_job(job, &Guide::default(), observe),
         Device::Cuda(gpu) => {
             let mut one = side_by_side(&|| gpu.lane(), &[*job], 1, &mut |_, record| observe(record));
             one.pop().expect("a job has an outcome")
         }
+    }
+}
+
+/// [`train_on`] with a guide. With validation images, every record of the curve has the accuracy on them.
+///
+/// # Errors
+/// As there, and on a GPU if there is something to go by.
+pub fn train_guided(
+    device: &Device,
+    job: &Job,
+    guide: &Guide,
+    observe: &mut dyn FnMut(&EpochRecord),
+) -> Result<Trained, TrainError> {
+    let unknown = [(guide.validation.is_some(), "validation images"), (guide.teacher.is_some(), "distil")];
+    let unknown: Vec<&str> = unknown.into_iter().filter_map(|(is_used, name)| is_used.then_some(name)).collect();
+    match device {
+        Device::Cpu => train_job(job, guide, observe),
+        Device::Cuda(_) if !unknown.is_empty() => Err(TrainError::OnlyOnCpu(unknown)),
+        Device::Cuda(_) => train_on(device, job, observe),
     }
 }
 
@@ -73,7 +101,7 @@ fn on_the_cpu(jobs: &[Job], together: usize, observe: Observe) -> Vec<Result<Tra
             let mut observe = observe.lock().expect("an observer does not panic");
             (**observe)(place, record);
         };
-        train(job.graph, job.images, job.config, job.seed, job.checkpoint, &mut seen)
+        train_job(job, &Guide::default(), &mut seen)
     };
     let group = together.max(1);
     let of_group = |(at, jobs): (usize, &[Job])| -> Vec<Result<Trained, TrainError>> {
@@ -164,7 +192,9 @@ impl<'a, B: Backend> Running<'a, B> {
         if images.len() < 2 {
             return Err(TrainError::TooFewImages { images: images.len() });
         }
-        let identity = identity(graph, images, config, seed);
+        config.check()?;
+        config.check_for_gpu(images, graph.output_shape().elements())?;
+        let identity = identity(job, &Guide::default());
         let saved = checkpoint.map(|path| Checkpoint::load(path, &identity)).transpose()?.flatten();
         let (state, curve) = match saved {
             Some(s) => (State { trained: s.trained, buffers: s.buffers, optimiser: s.optimiser }, s.curve),
@@ -220,7 +250,7 @@ impl<'a, B: Backend> Running<'a, B> {
     fn epoch(&self, epoch: usize) -> Epoch {
         let Job { images, config, seed, .. } = self.job;
         let order = epoch_order(images.len(), seed::derive(seed, "order", 0), epoch as u64);
-        let augment = Augment { pad: config.shift, flip: config.mirror };
+        let augment = Augment { pad: config.shift, flip: config.mirror, cutout: 0 };
         let variations = augment.variations(seed::derive(seed, "augment", 0), epoch as u64, &order);
         let rate = |step| config.learning_rate_at(epoch * self.steps + step, config.epochs * self.steps) as f32;
         let rates = (0..self.steps).map(rate).collect();
@@ -244,16 +274,20 @@ impl<'a, B: Backend> Running<'a, B> {
         let loss = sums.losses.iter().map(|l| f64::from(*l)).sum::<f64>() / self.steps as f64;
         let right: u64 = sums.rights.iter().map(|r| u64::from(*r)).sum();
         let train_accuracy = right as f64 / (self.steps * self.batch) as f64;
-        Ok(EpochRecord { epoch: epoch + 1, loss, train_accuracy })
+        Ok(EpochRecord { epoch: epoch + 1, loss, train_accuracy, validation_accuracy: None })
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let State { trained, buffers, optimiser } = self.session.state()?;
-        Ok(Checkpoint { identity: self.identity.clone(), trained, buffers, optimiser, curve: self.curve.clone() })
+        let (identity, curve) = (self.identity.clone(), self.curve.clone());
+        Ok(Checkpoint { identity, trained, buffers, optimiser, average: Vec::new(), best: Default::default(), curve })
     }
 
     fn outcome(self) -> Result<Trained, TrainError> {
-        let State { trained, buffers, .. } = self.session.state()?;
+        let State { trained, mut buffers, .. } = self.session.state()?;
+        if self.job.config.recalibrate {
+            buffers = recalibrated(&Net::new(self.job.graph), &self.job, &trained);
+        }
         let weights = Weights { layout: Layout::of(self.job.graph), trained, buffers };
         Ok(Trained { weights, curve: self.curve })
     }
@@ -274,6 +308,7 @@ mod tests {
     use rand::Rng;
 
     use super::super::evaluate::{logits, logits_through};
+    use super::super::train;
     use super::*;
     use crate::graph::Shape;
     use crate::nn::cuda::Emulated;

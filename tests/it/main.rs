@@ -9,6 +9,10 @@ mod cli;
 mod compile;
 #[cfg(feature = "train")]
 mod device;
+#[cfg(feature = "train")]
+mod gnn_study;
+#[cfg(feature = "train")]
+mod label;
 mod layers;
 #[cfg(feature = "train")]
 mod predictors;
@@ -28,3 +32,5 @@ mod table_search;
 #[cfg(feature = "train")]
 mod tables;
 mod targets;
+#[cfg(feature = "train")]
+mod training_extras;

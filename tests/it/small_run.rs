@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use netwright::data::{BuiltIn, Dataset};
-use netwright::run::{DataConfig, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION};
+use netwright::run::{DataConfig, Distil, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION};
 use netwright::search::StrategyName;
 use netwright::space::MacroConfig;
 use netwright::target::Target;
@@ -52,6 +52,7 @@ pub fn config() -> RunConfig {
         references: 1,
         cheap: fidelity(1),
         full: fidelity(3),
+        distil: Distil::Off,
         data: DataConfig { path: None, seed: SEED, side: None, built_in: IMAGES, digest: data.digest.clone() },
         space: space.scaled(0.25),
     }

@@ -1,0 +1,74 @@
+//! A run whose winner learns from a teacher, with averaged weights and early stopping, is as safe from interruptions as any
+//! other.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use netwright::run::{Distil, RunConfig};
+use netwright::train::{ClassWeights, Schedule, TrainConfig};
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::program::{netwright, stderr};
+use crate::small_run::{EXACT_LIMITS, config, decide};
+
+fn with_extras() -> RunConfig {
+    let mut config = config();
+    (config.trials, config.initial, config.distil) = (4, 4, Distil::On);
+    config.full.train = TrainConfig {
+        schedule: Schedule::Step,
+        cutout: 4,
+        ema: Some(0.9),
+        class_weights: ClassWeights::Auto,
+        patience: Some(2),
+        ..config.full.train
+    };
+    config
+}
+
+fn resume(run: &Path, threads: &str) -> std::process::Command {
+    let mut command = netwright(&["resume", "--device", "cpu", "--json", "--threads", threads]);
+    command.arg(run);
+    command
+}
+
+fn finish(run: &Path, threads: &str) -> Value {
+    let output = resume(run, threads).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).expect("the output is JSON")
+}
+
+#[test]
+fn a_run_with_every_training_extra_that_was_killed_ends_as_an_unbroken_one() {
+    let folder = tempdir().expect("a temporary folder");
+    let new = |name: &str| decide(folder.path().join(name), &with_extras(), EXACT_LIMITS);
+    let (unbroken, killed) = (new("unbroken"), new("killed"));
+    let found = finish(&unbroken, "2");
+    assert_eq!(found["distilled"]["kept"], true, "{}", found["distilled"]);
+    assert_eq!(found["distilled"]["validation_accuracy"], found["validation_accuracy"]);
+    // Killed while the winner learns: the start, four candidates, three full trainings and their measurements.
+    let taught = || {
+        killed.join("checkpoints").read_dir().map_or(0, |files| {
+            files
+                .filter(|file| file.as_ref().is_ok_and(|f| f.file_name().to_string_lossy().contains("-distilled.")))
+                .count()
+        })
+    };
+    let mut child =
+        resume(&killed, "1").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    while taught() == 0 && child.try_wait().expect("it is our child").is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("it is our child");
+    child.wait().expect("it is our child");
+    let again = finish(&killed, "1");
+    assert_eq!(again["distilled"], found["distilled"]);
+    let bytes = |run: &Path, file: &str| fs::read(run.join(file)).expect("a finished run has it");
+    for file in ["model.onnx", "curve.svg"] {
+        assert!(bytes(&killed, file) == bytes(&unbroken, file), "{file} is another one");
+    }
+    let picture = String::from_utf8(bytes(&unbroken, "curve.svg")).expect("SVG is text");
+    assert!(picture.contains("stroke-dasharray") && picture.contains("winner "), "validation and winner are shown");
+}
