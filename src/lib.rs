@@ -22,7 +22,7 @@
 //! | 0 | [`units`], [`stats`], [`seed`] |
 //! | 1 | [`graph`], [`regress`] |
 //! | 2 | [`target`], [`space`], `data`, [`onnx`], `nn` |
-//! | 3 | `tabular`, `predictor`, `train`, [`measure`] |
+//! | 3 | `tabular`, `predictor`, `proxy`, `train`, [`measure`] |
 //! | 4 | `search` |
 //! | 5 | `run` |
 //! | 6 | `experiment`, [`report`] |
@@ -68,6 +68,8 @@ pub mod target;
 pub mod measure;
 #[cfg(feature = "train")]
 pub mod predictor;
+#[cfg(feature = "train")]
+pub mod proxy;
 #[cfg(feature = "train")]
 pub mod tabular;
 #[cfg(feature = "train")]

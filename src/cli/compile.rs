@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::device::DeviceArgs;
 use super::progress::Screen;
@@ -79,6 +79,9 @@ pub(super) struct CompileArgs {
     /// How networks are proposed.
     #[arg(long, value_enum, default_value = "guided")]
     strategy: StrategyName,
+    /// Whether zero-cost proxies decide among the candidates that predictions promise most of.
+    #[arg(long, value_enum, default_value = "off")]
+    proxies: Switch,
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -110,6 +113,12 @@ struct Common {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 pub(super) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
@@ -266,6 +275,7 @@ fn decide(
         trials: plan.trials,
         initial: guided.initial,
         per_round: guided.per_round,
+        proxies: args.proxies == Switch::On,
         finalists: plan.finalists,
         references: plan.references,
         cheap: plan.cheap,

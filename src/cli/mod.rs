@@ -13,9 +13,13 @@ mod inspect;
 #[cfg(feature = "train")]
 mod label;
 #[cfg(feature = "train")]
+mod predict;
+#[cfg(feature = "train")]
 mod predictor;
 #[cfg(feature = "train")]
 mod progress;
+#[cfg(feature = "train")]
+mod proxies;
 #[cfg(feature = "train")]
 mod query;
 #[cfg(feature = "train")]
@@ -73,6 +77,9 @@ enum Verb {
     /// Train a list of networks on a list of data sets, into a table.
     #[cfg(feature = "train")]
     Label(Box<label::LabelArgs>),
+    /// Predict the accuracy of networks, with a spread, from a table or from the trainings of a run.
+    #[cfg(feature = "train")]
+    Predict(predict::PredictArgs),
     /// Predictors of accuracy: how well each ranks the networks of a table.
     #[cfg(feature = "train")]
     Predictor(predictor::PredictorArgs),
@@ -122,6 +129,8 @@ pub fn main() -> ExitCode {
         Verb::Query(args) => query::query(&args),
         #[cfg(feature = "train")]
         Verb::Label(args) => label::label(&args),
+        #[cfg(feature = "train")]
+        Verb::Predict(args) => predict::predict(&args),
         #[cfg(feature = "train")]
         Verb::Predictor(args) => predictor::predictor(&args),
         #[cfg(feature = "train")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::proxies::{ProxiesArgs, ShortlistArgs, proxies, shortlist};
 use super::{Exit, print, print_json};
 use crate::experiment::{Benchmark, HELP_DEVICES, Moments, NAMES, Population, Scores, evaluate_latencies};
 use crate::report::{percent, plain_table};
@@ -22,6 +23,10 @@ enum Verb {
     Eval(EvalArgs),
     /// Predict the latency of all networks of a table from a few measured ones.
     Latency(LatencyArgs),
+    /// Compute zero-cost proxies of a table's networks and compare them with its published ones.
+    Proxies(ProxiesArgs),
+    /// Whether proxies, heeded before a training, choose better networks than predictions alone.
+    Shortlist(ShortlistArgs),
 }
 
 #[derive(Args)]
@@ -90,6 +95,8 @@ pub(super) fn predictor(args: &PredictorArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         Verb::Eval(args) => evaluate(args),
         Verb::Latency(args) => latency(args),
+        Verb::Proxies(args) => proxies(args),
+        Verb::Shortlist(args) => shortlist(args),
     }
 }
 

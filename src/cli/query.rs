@@ -11,7 +11,7 @@ use super::{Exit, print, print_json};
 use crate::report::plain_table;
 use crate::seed;
 use crate::space::NasBench101 as Space101;
-use crate::tabular::{NasBench101, NatsBench, NatsSeed, Table};
+use crate::tabular::{NasBench101, NatsBench, NatsCache, NatsSeed, Table};
 
 #[derive(Args)]
 pub(super) struct QueryArgs {
@@ -35,7 +35,7 @@ enum Benchmark {
 #[derive(Args)]
 struct Args101 {
     /// The published `.tfrecord`, or its HDF5 copy. It is imported once.
-    #[arg(long)]
+    #[arg(long, visible_alias = "data")]
     path: PathBuf,
     /// Rows of the adjacency matrix, such as 0110/0011/0001/0000, or the same as JSON.
     #[arg(long)]
@@ -63,7 +63,7 @@ struct Args101 {
 #[derive(Args)]
 struct ArgsNats {
     /// The folder of the published pickles, `NATS-…-simple`.
-    #[arg(long)]
+    #[arg(long, visible_alias = "data")]
     path: PathBuf,
     #[command(flatten)]
     which: Which,
@@ -79,6 +79,18 @@ struct ArgsNats {
     /// Seed of the training; the mean of all seeds if absent.
     #[arg(long)]
     seed: Option<u32>,
+    /// What training and validating would have given and taken, instead of all that is known.
+    #[arg(long)]
+    simulate: bool,
+    /// With `--best`: at most so many million FLOPs.
+    #[arg(long, requires = "best")]
+    most_flops: Option<f64>,
+    /// With `--best`: at most so many million parameters.
+    #[arg(long, requires = "best")]
+    most_params: Option<f64>,
+    /// With `--best`: the file that the folder is imported to once; by default one in the user's cache directory.
+    #[arg(long, requires = "best")]
+    cache: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -93,8 +105,9 @@ struct Which {
     /// The architecture's place, from 0.
     #[arg(long)]
     index: Option<usize>,
-    /// The best architecture on a set: train, valid, test, or a name of the files such as ori-test.
-    #[arg(long, value_name = "SET")]
+    /// The architecture with the best mean accuracy after the last epoch on a set: train, valid, test (if none is named), or
+    /// a name of the files such as ori-test.
+    #[arg(long, value_name = "SET", num_args = 0..=1, default_missing_value = "test")]
     best: Option<String>,
 }
 
@@ -103,9 +116,9 @@ struct ArgsTable {
     /// A description in YAML, or the name of a built-in one.
     #[arg(long)]
     table: String,
-    /// Where the table's files are; beside the description if absent.
-    #[arg(long)]
-    path: Option<PathBuf>,
+    /// The folder of the table's files; by default the folder of the YAML file.
+    #[arg(long, visible_alias = "path")]
+    data: Option<PathBuf>,
     /// The network, as its space writes it.
     #[arg(long)]
     arch: String,
@@ -160,9 +173,19 @@ fn matrix_rows(text: &str) -> anyhow::Result<String> {
     Ok(rows.into_iter().map(row).collect::<Vec<_>>().join("/"))
 }
 
-/// The imported form of a published file: from the user's cache directory, or made now and kept there. A file of another
-/// size or time of change is another file.
+/// The imported form of a published file: from the user's cache directory, or made now and kept there.
 fn imported(published: &Path) -> anyhow::Result<PathBuf> {
+    let file = cache_file("nas-bench-101", published)?;
+    if NasBench101::open(&file).is_err() {
+        eprintln!("importing `{}`, once", published.display());
+        NasBench101::import(published, &file)?;
+    }
+    Ok(file)
+}
+
+/// Where the user's cache directory keeps the imported form of a published file or folder. One of another size or time of
+/// change is another one.
+fn cache_file(benchmark: &str, published: &Path) -> anyhow::Result<PathBuf> {
     let unreadable = |e: std::io::Error| anyhow::anyhow!("cannot read `{}`: {e}", published.display());
     let whole = published.canonicalize().map_err(unreadable)?;
     let about = whole.metadata().map_err(unreadable)?;
@@ -172,36 +195,66 @@ fn imported(published: &Path) -> anyhow::Result<PathBuf> {
     let here = directories::ProjectDirs::from("", "", "netwright").map(|dirs| dirs.cache_dir().to_path_buf());
     let root = std::env::var_os("NETWRIGHT_CACHE").map(PathBuf::from).or(here);
     let root = root.ok_or_else(|| anyhow::anyhow!("this system has no cache directory\nhint: set NETWRIGHT_CACHE"))?;
-    let file = root.join(format!("nas-bench-101-{name}.table"));
-    if NasBench101::open(&file).is_err() {
-        eprintln!("importing `{}`, once", published.display());
-        NasBench101::import(published, &file)?;
+    Ok(root.join(format!("{benchmark}-{name}.table")))
+}
+
+/// The imported form of a folder of NATS-Bench, without which a search for the best would read every file.
+fn imported_nats(args: &ArgsNats, architectures: usize) -> anyhow::Result<NatsCache> {
+    let file = match &args.cache {
+        Some(file) => file.clone(),
+        None => cache_file("nats-bench", &args.path)?,
+    };
+    let is_own = args.cache.is_none();
+    let cache = match NatsCache::open(&file) {
+        Ok(cache) => cache,
+        // A file that somebody names and that is something else is not written over.
+        Err(error) if file.exists() && !is_own => return Err(error.into()),
+        Err(_) => {
+            eprintln!("importing `{}` to `{}`, once", args.path.display(), file.display());
+            NatsCache::import(&args.path, &file)?;
+            NatsCache::open(&file)?
+        }
+    };
+    if cache.rows() < architectures {
+        eprintln!("note: the best of {} architectures that were imported, of {architectures}", cache.rows());
     }
-    Ok(file)
+    Ok(cache)
 }
 
 fn query_nats(args: &ArgsNats) -> anyhow::Result<Map<String, Value>> {
     let mut bench = NatsBench::open(&args.path)?;
+    let mut answer = Map::new();
     let index = match (&args.which.arch, args.which.index, &args.which.best) {
         (Some(text), _, _) => bench.index(text)?,
         (_, Some(index), _) => index,
         (_, _, Some(set)) => {
-            let all = 0..bench.architectures().len();
-            bench.find_best(all, &args.dataset, set, &args.hp, (None, None))?.0
+            let cache = imported_nats(args, bench.architectures().len())?;
+            let limits = (args.most_flops, args.most_params);
+            let (index, accuracy) = cache.find_best(&args.dataset, set, &args.hp, limits)?;
+            answer.insert("highest_accuracy".to_string(), json!(accuracy));
+            index
         }
         (None, None, None) => anyhow::bail!("name an architecture\nhint: --index 11"),
     };
     let seed = args.seed.map_or(NatsSeed::Mean, NatsSeed::One);
-    // Names of the two official answers do not meet.
-    let mut answer = bench.more_info(index, &args.dataset, &args.hp, args.epoch, seed)?;
-    answer.extend(bench.cost_info(index, &args.dataset, &args.hp)?);
+    if args.simulate {
+        let simulated = bench.simulate_train_eval(index, &args.dataset, &args.hp, args.epoch, seed)?;
+        answer.insert("validation_accuracy".to_string(), json!(simulated.accuracy));
+        answer.insert("latency".to_string(), json!(simulated.latency));
+        answer.insert("time_cost".to_string(), json!(simulated.time));
+        answer.insert("current_total_time_cost".to_string(), json!(simulated.used_time));
+    } else {
+        // Names of the two official answers do not meet.
+        answer.extend(bench.more_info(index, &args.dataset, &args.hp, args.epoch, seed)?);
+        answer.extend(bench.cost_info(index, &args.dataset, &args.hp)?);
+    }
     answer.insert("index".to_string(), json!(index));
     answer.insert("arch".to_string(), json!(bench.architectures()[index]));
     Ok(answer)
 }
 
 fn query_table(args: &ArgsTable) -> anyhow::Result<Map<String, Value>> {
-    let table = Table::open(&args.table, args.path.as_deref())?;
+    let table = Table::open(&args.table, args.data.as_deref())?;
     let genotype = table.space().parse(&args.arch)?;
     let row = table.find(&genotype);
     let row = row.ok_or_else(|| anyhow::anyhow!("table `{}` has no network `{}`", args.table, args.arch))?;

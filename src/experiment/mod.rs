@@ -8,8 +8,11 @@ mod latencies;
 mod neural_predictor;
 mod operator;
 mod pool;
+mod prediction;
 mod predictors;
+mod proxies;
 mod searches;
+mod shortlist;
 mod spread;
 mod strategies;
 
@@ -24,7 +27,12 @@ pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, eva
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};
 pub use pool::{Pool, PoolSite, View};
+pub use prediction::{
+    Asked, Expectations, Expected, PredictionError, predict_from_run, predict_from_table, space_of_run,
+};
 pub use predictors::{Agreement, Benchmark, EvaluationError, Moments, NAMES, Population, Scores};
+pub use proxies::{ProxyScore, ProxyScores, ProxyStudy, ProxyStudyError, study_proxies};
 pub use searches::{AgainstRandom, SearchScores, Trajectory, search_pool};
+pub use shortlist::{ShortlistScores, Shortlists};
 pub use spread::{Spread, spread};
 pub use strategies::{Comparison, Pair, compare_strategies};

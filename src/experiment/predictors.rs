@@ -72,6 +72,8 @@ pub struct Benchmark {
     labels: Vec<f64>,
     /// For each row of the table with a label, which network it is.
     rows: Vec<usize>,
+    /// For each network, the row of the table that speaks for it.
+    firsts: Vec<usize>,
     /// The table's columns that are among the rich ones.
     proxies: Vec<String>,
 }
@@ -105,14 +107,8 @@ impl Benchmark {
         let proxies: Vec<(String, Vec<f64>)> = proxies(table, &firsts);
         let (plain, rich) = describe(table.space(), &genotypes, &proxies);
         let genotypes = genotypes.into_iter().cloned().collect();
-        Ok(Benchmark {
-            genotypes,
-            plain,
-            rich,
-            labels,
-            rows,
-            proxies: proxies.into_iter().map(|(name, _)| name).collect(),
-        })
+        let proxies = proxies.into_iter().map(|(name, _)| name).collect();
+        Ok(Benchmark { genotypes, plain, rich, labels, rows, firsts, proxies })
     }
 
     /// The networks for the study of the second seed. Labels in percent become shares.
@@ -168,6 +164,29 @@ impl Benchmark {
     /// The table's columns that predictors of the rich kind see.
     pub fn proxies(&self) -> &[String] {
         &self.proxies
+    }
+
+    /// The row of the table that speaks for a network.
+    pub(super) fn table_row(&self, network: usize) -> usize {
+        self.firsts[network]
+    }
+
+    /// What a predictor sees of every network.
+    pub(super) fn samples(&self, kind: Kind) -> &[Sample] {
+        match kind {
+            Kind::Gnn | Kind::Mlp | Kind::Ridge | Kind::Macs | Kind::Blend => &self.plain,
+            Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack | Kind::Pair => &self.rich,
+        }
+    }
+
+    /// What a predictor sees of a network that the table has not; nothing if it looks at columns of the table.
+    pub(super) fn sample_of(&self, space: &Space, genotype: &Genotype, kind: Kind) -> Option<Sample> {
+        let (mut plain, mut rich) = describe(space, &[genotype], &[]);
+        match std::ptr::eq(self.samples(kind), self.plain.as_slice()) {
+            true => plain.pop(),
+            false if self.proxies.is_empty() => rich.pop(),
+            false => None,
+        }
     }
 
     /// Kendall tau between the labels and the labels with normal noise of this standard deviation added: what a predictor
@@ -242,11 +261,7 @@ impl Benchmark {
             return Ok(View { kind: None, samples: (&self.plain).into() });
         }
         let kind: Kind = NAMES.contains(&name).then(|| name.parse().ok()).flatten().ok_or_else(unknown)?;
-        let samples = match kind {
-            Kind::Gnn | Kind::Mlp | Kind::Ridge | Kind::Macs | Kind::Blend => &self.plain,
-            Kind::Forest | Kind::Boosting | Kind::Process | Kind::Stack | Kind::Pair => &self.rich,
-        };
-        Ok(View { kind: Some(kind), samples: samples.into() })
+        Ok(View { kind: Some(kind), samples: self.samples(kind).into() })
     }
 }
 

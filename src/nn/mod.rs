@@ -3,6 +3,7 @@
 
 pub mod cuda;
 mod device;
+mod kept;
 // Kernels name their arguments by their shapes.
 #[allow(missing_docs, clippy::single_range_in_vec_init)]
 pub mod kernels;
@@ -15,6 +16,6 @@ mod state;
 mod windows;
 
 pub use device::{Device, DeviceChoice, DeviceError};
-pub use net::Net;
+pub use net::{Net, Workspace};
 pub use network_op::{NetworkOp, cross_entropy, soft_cross_entropy};
 pub use optimiser::{Method, Optimiser};

@@ -17,9 +17,9 @@ const EVALUATED_TOGETHER: usize = 16;
 /// An executable network: how to run it, not its weights.
 #[derive(Debug)]
 pub struct Net {
-    graph: Graph,
+    pub(super) graph: Graph,
     layout: Layout,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// For each level, the order of its backward pass.
     backward: Vec<Vec<NodeId>>,
 }
@@ -27,7 +27,7 @@ pub struct Net {
 /// Buffers of a training step, kept between steps.
 #[derive(Default)]
 pub struct Workspace {
-    chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk>,
     norms: Vec<NormState>,
 }
 

@@ -3,8 +3,8 @@
 
 use super::finalists::Finals;
 use super::{
-    Card, Distilled, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError, RunFolder,
-    SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
+    Card, CloserLook, Distilled, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError,
+    RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
@@ -143,6 +143,9 @@ fn search_networks(
         })
         .collect();
     let mut site = SpaceSite::new(&prepared.space, target, latency);
+    if config.proxies {
+        site = site.looking_closer(CloserLook::new(&config.space, &config.cheap, &prepared.dataset, config.seed)?);
+    }
     let mut strategy = config.strategy();
     let mut oracle: Box<dyn Oracle> =
         Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device));

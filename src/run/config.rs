@@ -29,6 +29,9 @@ pub struct RunConfig {
     pub initial: usize,
     /// Proposals after each fit of the predictor.
     pub per_round: usize,
+    /// Whether zero-cost proxies decide among the most promising candidates; runs of older versions went without.
+    #[serde(default)]
+    pub proxies: bool,
     /// Best networks trained in full.
     pub finalists: usize,
     /// Networks from the middle and the end of the ranking that are trained in full too, to see how cheap training ranks.

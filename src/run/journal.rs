@@ -111,6 +111,14 @@ impl Journal {
         Ok((journal, entries))
     }
 
+    /// What a journal holds, which a run may be writing to meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a whole line is no entry.
+    pub fn read(path: &Path) -> Result<Vec<Entry>, RunError> {
+        Lines::read(path)
+    }
+
     /// Adds a line and sees it on the disk. If the disk is full, the journal is as it was before.
     pub fn append(&mut self, entry: &Entry) -> Result<(), RunError> {
         self.lines.append(entry)

@@ -31,14 +31,18 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-        let mut entries = Vec::new();
-        for (at, line) in bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            let entry = serde_json::from_slice(line);
-            entries.push(entry.map_err(|e| wrong_line(path, at + 1, e.to_string()))?);
-        }
+        let (entries, whole) = whole_lines(path, &bytes)?;
         file.set_len(whole as u64).map_err(failed)?;
         Ok((Lines { path: path.to_path_buf(), file, length: whole as u64, entries: PhantomData }, entries))
+    }
+
+    /// What a file holds that a process may be writing to meanwhile.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a whole line is no entry.
+    pub fn read(path: &Path) -> Result<Vec<T>, RunError> {
+        let failed = |e: std::io::Error| RunError::File { path: path.to_path_buf(), reason: e.to_string() };
+        Ok(whole_lines(path, &std::fs::read(path).map_err(failed)?)?.0)
     }
 
     /// Forgets all lines.
@@ -75,6 +79,16 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
             }
         }
     }
+}
+
+/// The entries of all whole lines, and the bytes of these lines.
+fn whole_lines<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Vec<T>, usize), RunError> {
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    let lines = bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    let entry = |(at, line): (usize, &[u8])| {
+        serde_json::from_slice(line).map_err(|e| wrong_line(path, at + 1, e.to_string()))
+    };
+    Ok((lines.map(entry).collect::<Result<_, _>>()?, whole))
 }
 
 /// A line that says something else than expected.

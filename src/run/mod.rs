@@ -4,6 +4,7 @@
 mod artifacts;
 mod budget;
 mod card;
+mod closer;
 mod compile;
 mod config;
 mod distil;
@@ -22,6 +23,7 @@ mod sizing;
 pub use artifacts::{RunFolder, write_whole};
 pub use budget::{Plan, Requested, plan};
 pub use card::{Card, LimitCheck};
+pub use closer::CloserLook;
 pub use compile::{Summary, compile};
 pub use config::{BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, RunConfig, SCHEMA_VERSION};
 pub use distil::Distilled;

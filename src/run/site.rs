@@ -2,9 +2,10 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use super::closer::CloserLook;
 use crate::graph::{Cost, Graph, deployable};
-use crate::predictor::Sample;
-use crate::search::Site;
+use crate::predictor::{PredictorError, Sample};
+use crate::search::{Site, second_opinion};
 use crate::space::{Genotype, MacroSpace, PartMemo};
 use crate::target::{Latency, LatencyModel, Provenance, Target};
 use crate::units::Millis;
@@ -17,6 +18,7 @@ pub struct SpaceSite<'a> {
     costs: PartMemo<Cost>,
     times: PartMemo<Option<f64>>,
     supported: PartMemo<bool>,
+    closer: Option<CloserLook>,
 }
 
 impl<'a> SpaceSite<'a> {
@@ -29,7 +31,13 @@ impl<'a> SpaceSite<'a> {
             costs: PartMemo::default(),
             times: PartMemo::default(),
             supported: PartMemo::default(),
+            closer: None,
         }
+    }
+
+    /// The same, where candidates about to be trained get a closer look.
+    pub fn looking_closer(self, closer: CloserLook) -> Self {
+        SpaceSite { closer: Some(closer), ..self }
     }
 
     /// The space.
@@ -105,5 +113,29 @@ impl Site for SpaceSite<'_> {
     fn describe(&mut self, genotype: &Genotype) -> Sample {
         let cost = self.cost(genotype);
         Sample { dag: self.space.dag(genotype), features: self.space.features(genotype, &cost) }
+    }
+    fn looked_at_per_training(&self) -> usize {
+        if self.closer.is_some() { CloserLook::SHORTLISTED } else { 1 }
+    }
+
+    fn look_closer(
+        &mut self,
+        trained: &[(&Genotype, f64)],
+        candidates: Vec<(Genotype, f64)>,
+        seed: u64,
+    ) -> Result<Vec<(Genotype, f64)>, PredictorError> {
+        let Some(mut closer) = self.closer.take() else { return Ok(candidates) };
+        let (known, accuracies): (Vec<_>, Vec<f64>) = trained
+            .iter()
+            .map(|(genotype, accuracy)| (closer.look(genotype, self.describe(genotype)), *accuracy))
+            .unzip();
+        let (shortlist, predicted): (Vec<_>, Vec<f64>) =
+            candidates.iter().map(|(genotype, of)| (closer.look(genotype, self.describe(genotype)), *of)).unzip();
+        self.closer = Some(closer);
+        let second = second_opinion(&known, &accuracies, &shortlist, &predicted, seed)?;
+        let mut ranked: Vec<(Genotype, f64)> =
+            candidates.into_iter().map(|(genotype, _)| genotype).zip(second).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(ranked)
     }
 }

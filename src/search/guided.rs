@@ -74,11 +74,13 @@ impl Planner for Plan {
         let ranked = evolve(site, population, &evolve::Config::default(), &score, &mut rng)?;
         let seen: HashSet<&Genotype> = told.iter().map(|(g, _)| g).collect();
         let new = ranked.into_iter().filter(|(g, _)| !seen.contains(g));
+        let shortlist = new.take(self.config.per_round * site.looked_at_per_training()).collect();
+        let looked = site.look_closer(&known, shortlist, seed::derive(self.seed, "closer look", index))?;
         let proposal =
             |(genotype, predicted)| Proposal { genotype, origin: Origin::Evolved, predicted: Some(predicted) };
         // The last place of a round is left to a random network, unless it is the only one.
         let chosen = (self.config.per_round - 1).max(1);
-        Ok(new.take(chosen).map(proposal).collect())
+        Ok(looked.into_iter().take(chosen).map(proposal).collect())
     }
 }
 

@@ -12,6 +12,7 @@ mod path_encoding;
 mod random;
 mod reinforce;
 mod rounds;
+mod shortlist;
 mod site;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use guided::{Guided, GuidedConfig};
 pub use local::Local;
 pub use random::Random;
 pub use reinforce::{Reinforce, ReinforceConfig};
+pub use shortlist::{Looked, second_opinion};
 pub use site::Site;
 
 use crate::predictor::PredictorError;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::predictor::Sample;
+use crate::predictor::{PredictorError, Sample};
 use crate::space::Genotype;
 
 /// What a strategy may ask about the space and the limits.
@@ -19,6 +19,24 @@ pub trait Site {
     fn is_feasible(&mut self, genotype: &Genotype) -> bool;
     /// What predictors see.
     fn describe(&mut self, genotype: &Genotype) -> Sample;
+
+    /// How many candidates, for each that is going to be trained, are worth a closer look before.
+    fn looked_at_per_training(&self) -> usize {
+        1
+    }
+    /// A closer look at candidates with their predictions, best first: the same ones in a better order, given the networks
+    /// trained so far with their accuracies. By default the order is good enough.
+    ///
+    /// # Errors
+    /// If what looks cannot be fitted.
+    fn look_closer(
+        &mut self,
+        _trained: &[(&Genotype, f64)],
+        candidates: Vec<(Genotype, f64)>,
+        _seed: u64,
+    ) -> Result<Vec<(Genotype, f64)>, PredictorError> {
+        Ok(candidates)
+    }
 
     /// Number of options of each choice that makes a network.
     fn choices(&self) -> Vec<u8>;

@@ -22,7 +22,7 @@ pub enum TabularError {
         name: String,
     },
     /// A built-in table without a folder.
-    #[error("table `{name}` is built in, its files are not\nhint: give their folder, `--path FOLDER`")]
+    #[error("table `{name}` is built in, its files are not\nhint: give their folder, `--data FOLDER`")]
     NoFolder {
         /// The table.
         name: String,

@@ -301,7 +301,7 @@ fn read_pickle(path: &Path) -> Result<Value, TabularError> {
 }
 
 /// Names of an answer and of the set in the files, in the official order.
-fn sets(dataset: &str) -> &'static [(&'static str, &'static str)] {
+pub(super) fn sets(dataset: &str) -> &'static [(&'static str, &'static str)] {
     match dataset {
         "cifar10-valid" => &[("valid", "x-valid"), ("test", "ori-test")],
         "cifar10" => &[("valid", "x-valid"), ("test", "ori-test")],
@@ -310,7 +310,7 @@ fn sets(dataset: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// The data set and set that are meant (`remap_dataset_set_names`).
-fn official_set<'a>(dataset: &'a str, set: &'a str) -> (&'a str, &'a str) {
+pub(super) fn official_set<'a>(dataset: &'a str, set: &'a str) -> (&'a str, &'a str) {
     match (dataset, set) {
         ("cifar10", "valid") => ("cifar10-valid", "x-valid"),
         ("cifar10", "test") => ("cifar10", "ori-test"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::cache::{Cache, Import};
+use super::nats::{official_set, sets};
 use super::{NatsBench, NatsSeed, TabularError};
 
 const NAME: &str = "nats-bench";
@@ -83,6 +84,79 @@ impl NatsCache {
             None => Ok(None),
         }
     }
+}
+
+impl NatsCache {
+    /// As [`NatsBench::find_best`] among all architectures that were imported, without reading one file.
+    ///
+    /// # Errors
+    /// If no architecture within the limits was trained and tested so, or the file is damaged.
+    pub fn find_best(
+        &self,
+        dataset: &str,
+        set: &str,
+        hp: &str,
+        (most_flops, most_params): (Option<f64>, Option<f64>),
+    ) -> Result<(usize, f64), TabularError> {
+        let (dataset, set) = official_set(dataset, set);
+        let prefix = format!("{hp}/{dataset}/");
+        let answer = answer_name(dataset, set);
+        let mut trainings = Vec::new();
+        for name in self.columns().filter_map(|name| name.strip_prefix(&prefix)) {
+            let Some(seed) = name.strip_suffix("/train-accuracy") else { continue };
+            let of = |answer: &str| self.column(&format!("{prefix}{seed}/{answer}-accuracy"));
+            trainings.push((of("train").expect("it was just named"), answer.and_then(of)));
+        }
+        let limits = [("flops", most_flops), ("params", most_params)];
+        let mut best: Option<(usize, f64)> = None;
+        for row in 0..self.rows() {
+            let value =
+                |column: usize| Ok::<_, TabularError>(Some(self.cache.number(column, row)?).filter(|v| !v.is_nan()));
+            let mut is_over = false;
+            for (name, most) in limits.into_iter().filter_map(|(name, most)| most.map(|most| (name, most))) {
+                let cost = self.column(&format!("{prefix}{name}")).map(value).transpose()?.flatten();
+                is_over |= cost.is_none_or(|cost| cost > most);
+            }
+            if is_over {
+                continue;
+            }
+            // As in the official interface there is no mean if any training of the architecture was not tested on the set.
+            let (mut accuracies, mut is_whole) = (Vec::new(), true);
+            for (train, tested) in &trainings {
+                if value(*train)?.is_some() {
+                    let accuracy = tested.map(value).transpose()?.flatten();
+                    is_whole &= accuracy.is_some();
+                    accuracies.extend(accuracy);
+                }
+            }
+            if accuracies.is_empty() || !is_whole {
+                continue;
+            }
+            let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+            if best.is_none_or(|(_, accuracy)| mean > accuracy) {
+                best = Some((self.index(row), mean));
+            }
+        }
+        let missing = || {
+            let message =
+                format!("no architecture within the limits was tested on `{set}` of `{dataset}` after `{hp}` epochs");
+            TabularError::NotFound(message)
+        };
+        best.ok_or_else(missing)
+    }
+
+    /// Which architecture a row is about: its key is the place in big-endian bytes.
+    fn index(&self, row: usize) -> usize {
+        self.cache.key(row).iter().fold(0, |index, byte| index << 8 | usize::from(*byte))
+    }
+}
+
+/// Under which name [`NatsBench::more_info`] answers for a set of the files.
+fn answer_name(dataset: &str, set: &str) -> Option<&'static str> {
+    if set == "train" {
+        return Some("train");
+    }
+    sets(dataset).iter().find(|(_, own)| *own == set).map(|(name, _)| *name)
 }
 
 /// All numbers of an architecture, by the names of their columns.

@@ -272,8 +272,40 @@ fn query_answers_for_nats_bench_and_tables_from_the_command_line() {
     let table = ["query", "table", "--table", "nas-bench-201", "--path", &tables, "--arch", arch, "--json"];
     let table: Value = serde_json::from_str(&stdout(&table, 0)).expect("JSON");
     assert_eq!(table["row"], 11);
+    let same = ["query", "table", "--table", "nas-bench-201", "--data", &tables, "--arch", arch, "--json"];
+    assert_eq!(table, serde_json::from_str::<Value>(&stdout(&same, 0)).expect("JSON"));
     let missing = ["query", "nats-tss", "--path", &folder, "--arch", "|none~0|"];
     assert_eq!(netwright(&missing).output().expect("the program starts").status.code(), Some(2));
+}
+
+#[test]
+fn query_finds_the_best_through_its_cache_and_simulates_a_training() {
+    let Some(folder) = shared("nats-bench/NATS-tss-v1_0-3ffb9-simple") else { return };
+    let mut bench = NatsBench::open(&folder).unwrap();
+    let (here, kept) = (tempdir().expect("a temporary folder"), folder.display().to_string());
+    let cache = here.path().join("nats.table").display().to_string();
+    let best = |more: &[&str]| -> Value {
+        let args = [&["query", "nats-tss", "--data", &kept, "--hp", "200", "--cache", &cache, "--json"], more].concat();
+        serde_json::from_str(&stdout(&args, 0)).expect("JSON")
+    };
+    for (dataset, set) in [("cifar10", "test"), ("cifar10", "valid"), ("cifar100", "test"), ("ImageNet16-120", "valid")]
+    {
+        let (index, accuracy) = bench.find_best([0, 11].into_iter(), dataset, set, "200", (None, None)).unwrap();
+        let found = best(&["--dataset", dataset, "--best", set]);
+        assert_eq!(found["index"].as_u64(), Some(index as u64), "{dataset} {set}");
+        assert!((found["highest_accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-9, "{dataset} {set}");
+    }
+    assert_eq!(best(&["--best", "--most-flops", "100"])["index"], 0, "the test set if none is named");
+    let simulate = ["query", "nats-tss", "--path", &kept, "--index", "11", "--seed", "777", "--simulate", "--json"];
+    let found: Value = serde_json::from_str(&stdout(&simulate, 0)).expect("JSON");
+    let simulated = bench.simulate_train_eval(11, "cifar10", "12", None, NatsSeed::One(777)).unwrap();
+    assert_eq!(found["validation_accuracy"].as_f64(), Some(simulated.accuracy));
+    assert_eq!(found["current_total_time_cost"].as_f64(), Some(simulated.used_time));
+    // What is no cache is not written over.
+    fs::write(&cache, "a letter").unwrap();
+    let args = ["query", "nats-tss", "--path", &kept, "--best", "--cache", &cache];
+    assert_eq!(netwright(&args).output().expect("the program starts").status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&cache).unwrap(), "a letter");
 }
 
 #[test]

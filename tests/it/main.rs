@@ -17,6 +17,8 @@ mod layers;
 #[cfg(feature = "train")]
 mod predictors;
 mod program;
+#[cfg(feature = "train")]
+mod proxies;
 mod published_networks;
 #[cfg(feature = "train")]
 mod resume;

@@ -48,6 +48,7 @@ pub fn config() -> RunConfig {
         trials: 9,
         initial: 4,
         per_round: 3,
+        proxies: true,
         finalists: 2,
         references: 1,
         cheap: fidelity(1),
