@@ -46,7 +46,8 @@
 //!   never on threads.
 //! - **Nothing observed is lost.** A trial is in the journal before the search goes on; a strategy's next question depends
 //!   only on its seed and on what it was told, so a resumed run ends as an unbroken one.
-//! - Rooms on floors 0 and 1 do no input or output. Time enters only through [`measure`]. Only [`cli`] prints.
+//! - Rooms on floors 0 and 1 do no input or output. Time enters only through [`measure`]. Only [`cli`] prints. Only
+//!   `data::fetch` uses the network, and only when it is asked to.
 
 #![warn(missing_docs)]
 

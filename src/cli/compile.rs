@@ -8,7 +8,7 @@ use super::device::DeviceArgs;
 use super::progress::Screen;
 use super::training::TrainingArgs;
 use super::{Exit, print, print_json};
-use crate::data::Dataset;
+use crate::data::{Dataset, Format};
 use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
@@ -28,9 +28,12 @@ pub(super) struct CompileArgs {
     /// A built-in target or the path of a profile.
     #[arg(long, default_value = "host")]
     target: String,
-    /// A folder of images (a folder for each class) or of IDX files; built-in images if absent.
+    /// Class folders of PNG or JPEG, IDX or CIFAR files, or a `.npz` file; built-in images if absent.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Format of the data, if it is not to be recognised: folders, idx, cifar10, cifar100, npz.
+    #[arg(long)]
+    format: Option<Format>,
     /// Side in pixels to which images of a folder are resized; by default at most their own, as the target allows.
     #[arg(long)]
     side: Option<usize>,
@@ -198,6 +201,7 @@ fn decide(
         path: args.data.clone().map(|path| std::path::absolute(&path).unwrap_or(path)),
         seed: args.seed,
         side: args.side,
+        format: args.format,
         built_in: BUILT_IN_IMAGES,
         digest: String::new(),
     };

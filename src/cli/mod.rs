@@ -5,6 +5,8 @@ mod calibrate;
 #[cfg(feature = "train")]
 mod compile;
 #[cfg(feature = "train")]
+mod data;
+#[cfg(feature = "train")]
 mod device;
 mod doctor;
 #[cfg(feature = "train")]
@@ -48,6 +50,7 @@ const EXAMPLES: &str = "\
 Examples:
   netwright compile                                 a network for this machine, from built-in images
   netwright compile --data photos --budget 30m      the same from class folders of PNG or JPEG
+  netwright data inspect photos --sheet photos.png  what a data set holds, and what is odd about it
   netwright resume models/runs/run-1                go on after an interruption
   netwright bench models/runs/run-1/model.onnx      latency on this machine
 
@@ -61,6 +64,9 @@ enum Verb {
     /// Go on with a run that was interrupted.
     #[cfg(feature = "train")]
     Resume(compile::ResumeArgs),
+    /// Show what a data set holds, or fetch a published one.
+    #[cfg(feature = "train")]
+    Data(data::DataArgs),
     /// Show what a network costs: operators, MACs, parameters, peak RAM with its plan, flash.
     Inspect(inspect::InspectArgs),
     /// Measure latency and memory of an ONNX file on this machine, through tract.
@@ -120,6 +126,8 @@ pub fn main() -> ExitCode {
         Verb::Compile(args) => compile::compile(&args),
         #[cfg(feature = "train")]
         Verb::Resume(args) => compile::resume(&args),
+        #[cfg(feature = "train")]
+        Verb::Data(args) => data::data(&args),
         Verb::Inspect(args) => inspect::inspect(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Calibrate(args) => calibrate::calibrate(&args),
@@ -182,7 +190,19 @@ fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))
 }
 
+/// Bytes of a model file above which it is not read: protobuf, in which it is written, ends at 2 GiB.
+const LARGEST_MODEL: u64 = 2 << 30;
+
 /// Reads a model file.
 fn read_model(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| anyhow::anyhow!("cannot read `{}`: {e}", path.display()))
+    let failed = |reason: String| {
+        let hint = "give the path of an ONNX file; `netwright compile` writes `model.onnx` into the folder of its run";
+        anyhow::anyhow!("cannot read `{}`: {reason}\nhint: {hint}", path.display())
+    };
+    let about = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?;
+    match (about.is_file(), about.len()) {
+        (false, _) => Err(failed("it is not a regular file".to_string())),
+        (_, size) if size > LARGEST_MODEL => Err(failed(format!("it has {size} bytes, the limit is {LARGEST_MODEL}"))),
+        _ => std::fs::read(path).map_err(|e| failed(e.to_string())),
+    }
 }

@@ -72,6 +72,42 @@ impl Screen {
     }
 }
 
+/// Shows how much of a file has arrived.
+pub(super) struct Transfer {
+    bar: ProgressBar,
+}
+
+impl Transfer {
+    pub fn new() -> Self {
+        // Hidden by itself where nobody watches.
+        let style =
+            ProgressStyle::with_template("  {msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
+                .expect("the template is well formed");
+        Transfer { bar: ProgressBar::no_length().with_style(style) }
+    }
+
+    /// So many bytes of a file are there.
+    pub fn advance(&self, file: &str, done: u64, of: Option<u64>) {
+        self.bar.set_message(file.to_string());
+        match of {
+            Some(of) => self.bar.set_length(of),
+            None => self.bar.unset_length(),
+        }
+        self.bar.set_position(done);
+    }
+
+    /// A line above the bar, or alone where there is none.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.reset();
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 fn trial_line(trial: &TrialRecord, of: usize) -> String {
     let outcome = match (trial.validation_accuracy, &trial.failure) {
         (Some(accuracy), _) => percent(accuracy),

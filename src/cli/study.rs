@@ -101,6 +101,7 @@ impl Training {
             path: self.data.clone(),
             seed: self.seed,
             side: None,
+            format: None,
             built_in: BUILT_IN_IMAGES,
             digest: String::new(),
         };

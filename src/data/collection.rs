@@ -1,21 +1,28 @@
 //! What a reader found: images that are still to be divided, and parts that the publisher divided already.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::images::places_by_class;
 use super::split::split;
-use super::{DataError, Images, OpenOptions};
+use super::{DataError, Format, Images, OpenOptions};
 
 /// Share of the images that becomes the test part if none is given.
 const TEST_FRACTION: f64 = 0.1;
 
+/// How many images there are of each height and width.
+pub(super) type Sizes = BTreeMap<(usize, usize), usize>;
+
 /// What a reader found.
 pub(super) struct Collection {
     pub path: PathBuf,
+    pub format: Format,
     pub classes: Vec<String>,
+    /// Sizes of the images before they were made equal.
+    pub sizes: Sizes,
     /// Images that training may use.
     pub pool: Images,
     /// A validation part, if one was given beside a test part.
@@ -32,18 +39,27 @@ pub(super) struct Parts {
     pub test: Images,
     /// Images left out because the same pixels are in another part or came before.
     pub repeated: usize,
+    /// Images whose pixels came before with another class.
+    pub contradictory: usize,
+}
+
+/// Digests of the pixels of images with their class, and how often a class contradicted an earlier one.
+#[derive(Default)]
+struct Seen {
+    classes: HashMap<[u8; 32], usize>,
+    contradictory: usize,
 }
 
 impl Collection {
     /// Divides what was found. A given test part is kept whole; from all else the images whose pixels were seen before are
     /// left out, so that no two parts share an image even if a folder holds it twice.
     pub fn divide(self, options: &OpenOptions) -> Result<Parts, DataError> {
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         if let Some(test) = &self.test {
-            unseen(test, &mut seen);
+            seen.unseen(test);
         }
-        let validation = self.validation.as_ref().map(|v| v.select(&unseen(v, &mut seen)));
-        let pool = self.pool.select(&unseen(&self.pool, &mut seen));
+        let validation = self.validation.as_ref().map(|v| v.select(&seen.unseen(v)));
+        let pool = self.pool.select(&seen.unseen(&self.pool));
         let given = |part: &Option<Images>| part.as_ref().map_or(0, Images::len);
         let repeated =
             self.pool.len() - pool.len() + given(&self.validation) - validation.as_ref().map_or(0, Images::len);
@@ -60,14 +76,15 @@ impl Collection {
         let train = cuts.pop().expect("a split has a last part");
         let test = self.test.or_else(|| cuts.pop()).expect("a validation part is given with a test part only");
         let validation = validation.or_else(|| cuts.pop()).expect("a split without it has a part for it");
-        Ok(Parts { train, validation, test, repeated })
+        Ok(Parts { train, validation, test, repeated, contradictory: seen.contradictory })
     }
 
     /// Every class must have an image in every part.
     fn check(&self, pool: &Images, validation: Option<&Images>) -> Result<(), DataError> {
         if self.classes.len() < 2 {
             let reason = format!("only one class, {}; a classifier needs two", quoted(&self.classes));
-            return Err(DataError::Classes { path: self.path.clone(), reason });
+            let hint = "put the images of each class into a folder of its own: `DIR/<class>/*.png`";
+            return Err(DataError::Classes { path: self.path.clone(), reason, hint });
         }
         let parts_to_cut = 1 + usize::from(validation.is_none()) + usize::from(self.test.is_none());
         let mut faults = self.short_of("training", &self.pool, pool, parts_to_cut);
@@ -94,15 +111,30 @@ impl Collection {
                 let name = &self.classes[class];
                 let reason =
                     format!("class `{name}` has {found} {part} images{different}, at least {least} are needed");
-                DataError::Classes { path: self.path.clone(), reason }
+                DataError::Classes { path: self.path.clone(), reason, hint: "add images, or leave the class out" }
             })
             .collect()
     }
 }
 
-/// Places of the images whose pixels are not in `seen` yet, which they join.
-fn unseen(images: &Images, seen: &mut HashSet<[u8; 32]>) -> Vec<usize> {
-    (0..images.len()).filter(|i| seen.insert(Sha256::digest(images.pixels(*i)).into())).collect()
+impl Seen {
+    /// Places of the images whose pixels did not come before.
+    fn unseen(&mut self, images: &Images) -> Vec<usize> {
+        (0..images.len()).filter(|i| self.is_new(images.pixels(*i), images.label(*i))).collect()
+    }
+
+    fn is_new(&mut self, pixels: &[u8], class: usize) -> bool {
+        match self.classes.entry(Sha256::digest(pixels).into()) {
+            Entry::Vacant(place) => {
+                place.insert(class);
+                true
+            }
+            Entry::Occupied(earlier) => {
+                self.contradictory += usize::from(*earlier.get() != class);
+                false
+            }
+        }
+    }
 }
 
 /// Names in backticks, with commas between.
@@ -128,12 +160,18 @@ pub(super) fn check_same_classes(
     }
     match faults.is_empty() {
         true => Ok(()),
-        false => Err(DataError::Classes { path: path.to_path_buf(), reason: faults.join("; ") }),
+        false => Err(DataError::Classes {
+            path: path.to_path_buf(),
+            reason: faults.join("; "),
+            hint: "every part needs images of every class",
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::graph::Shape;
 
@@ -144,7 +182,9 @@ mod tests {
     }
 
     fn collection(pool: Images, validation: Option<Images>, test: Option<Images>) -> Collection {
-        Collection { path: "set".into(), classes: vec!["a".into(), "b".into()], pool, validation, test }
+        let classes = vec!["a".into(), "b".into()];
+        let sizes = Sizes::from([((1, 1), pool.len())]);
+        Collection { path: "set".into(), format: Format::Idx, classes, sizes, pool, validation, test }
     }
 
     #[test]
@@ -160,6 +200,13 @@ mod tests {
             assert_eq!(parts.repeated, if given { 102 } else { 100 });
             assert_eq!(parts.test.len(), if given { 4 } else { 10 });
         }
+    }
+
+    #[test]
+    fn images_with_two_classes_are_counted() {
+        let pool = images(&[(1, 0), (2, 0), (3, 0), (1, 1), (4, 1), (5, 1), (6, 1), (6, 1)]);
+        let parts = collection(pool, None, None).divide(&OpenOptions::default()).unwrap();
+        assert_eq!((parts.repeated, parts.contradictory), (2, 1));
     }
 
     #[test]

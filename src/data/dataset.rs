@@ -4,9 +4,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::collection::{Collection, Parts};
+use super::collection::{Collection, Parts, Sizes};
 use super::parts::{self, BuiltIn};
-use super::{DataError, Images, folders, idx};
+use super::source::Source;
+use super::{DataError, Format, Images, cifar, folders, format, idx, npz};
 use crate::graph::Shape;
 
 /// Smallest standard deviation of a channel, so that a constant channel can be divided by it.
@@ -33,6 +34,8 @@ pub struct Dataset {
     pub std: Vec<f32>,
     /// Images left out because another part has the same pixels, or because they came twice.
     pub repeated: usize,
+    /// Images whose pixels came before with another class.
+    pub contradictory: usize,
 }
 
 /// How a data set on disk is read.
@@ -47,6 +50,8 @@ pub struct OpenOptions {
     pub validation_fraction: f64,
     /// Images of each class that are used at most, of a given test part as well.
     pub max_per_class: Option<usize>,
+    /// The format, if it is not to be recognised.
+    pub format: Option<Format>,
 }
 
 impl OpenOptions {
@@ -74,22 +79,21 @@ impl OpenOptions {
     }
 
     /// Height and width that images get whose own sizes are `sizes`.
-    pub(super) fn target_size(&self, sizes: &[(usize, usize)]) -> (usize, usize) {
+    pub(super) fn target_size(&self, sizes: &Sizes) -> (usize, usize) {
         if let Some(side) = self.side {
             return (side, side);
         }
-        let first = sizes.first().copied().unwrap_or((Self::DEFAULT_SIDE, Self::DEFAULT_SIDE));
-        let one_size = sizes.iter().all(|size| *size == first);
-        match one_size && first.0.max(first.1) <= Self::LARGEST_OWN_SIDE {
-            true => first,
-            false => (Self::DEFAULT_SIDE, Self::DEFAULT_SIDE),
+        let mut own = sizes.keys();
+        match (own.next(), own.next()) {
+            (Some(only), None) if only.0.max(only.1) <= Self::LARGEST_OWN_SIDE => *only,
+            _ => (Self::DEFAULT_SIDE, Self::DEFAULT_SIDE),
         }
     }
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        OpenOptions { seed: 0, side: None, validation_fraction: 0.1, max_per_class: None }
+        OpenOptions { seed: 0, side: None, validation_fraction: 0.1, max_per_class: None, format: None }
     }
 }
 
@@ -106,7 +110,8 @@ impl Dataset {
         assert!(!train.is_empty(), "there is something to train on");
         let digest = digest(&classes, [&train, &validation, &test]);
         let (mean, std) = statistics(&train);
-        Dataset { name: name.to_string(), classes, train, validation, test, digest, mean, std, repeated: 0 }
+        let name = name.to_string();
+        Dataset { name, classes, train, validation, test, digest, mean, std, repeated: 0, contradictory: 0 }
     }
 
     /// Shape of an image.
@@ -142,32 +147,84 @@ impl Dataset {
         Dataset::new("parts", parts::class_names(), train, validation, test)
     }
 
-    /// Reads a folder. These are recognised by what lies in it:
+    /// Reads a folder. These are recognised by what lies in it, or in the only folder inside of it:
     ///
-    /// - `DIR/<class>/*.png|jpg|jpeg`: a test part of a tenth is split off, and a validation part;
+    /// - `DIR/<class>/*.png|jpg|jpeg` (or `DIR/<class>/images/*`): a test part of a tenth is split off, and a validation part;
     /// - `DIR/train/<class>/…` with `DIR/test/<class>/…` or `DIR/val/<class>/…` (or `valid`, `validation`), which becomes
     ///   the test part, or with both;
     /// - `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` of the
-    ///   MNIST family, packed with gzip or not.
+    ///   MNIST family, packed with gzip or not;
+    /// - `data_batch_*.bin` and `test_batch.bin` of CIFAR-10, `train.bin` and `test.bin` of CIFAR-100 (its fine labels),
+    ///   with the names of the classes in `batches.meta.txt` and `fine_label_names.txt`;
+    /// - a `.npz` file (which may be given itself) with `x_train`, `y_train`, `x_test`, `y_test`, or `train_images`,
+    ///   `train_labels`, `val_images`, …, or `images` and `labels` alone.
     ///
     /// Splits are stratified and drawn from the seed. Images of another size than wanted are cropped in the middle to its
     /// proportions and resampled; if all are grey, there is one channel.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, DataError> {
-        options.check()?;
-        let collection = match idx::files_in(path)? {
-            Some(files) => idx::read(path, &files, options)?,
-            None => folders::read(path, options)?,
-        };
-        let name = path.canonicalize().unwrap_or(path.to_path_buf());
-        let name = name.file_name().map_or("data".into(), |n| n.to_string_lossy().into_owned());
-        Dataset::of(&name, collection, options)
+        let collection = read(path, options)?;
+        Dataset::of(&name_of(path), collection, options)
     }
 
-    fn of(name: &str, collection: Collection, options: &OpenOptions) -> Result<Self, DataError> {
-        let classes = collection.classes.clone();
-        let Parts { train, validation, test, repeated } = collection.divide(options)?;
-        Ok(Dataset { repeated, ..Dataset::new(name, classes, train, validation, test) })
+    /// The same from files in memory, given by their names; not for class folders.
+    ///
+    /// ```
+    /// # use netwright::data::{Dataset, OpenOptions};
+    /// let images: Vec<u8> = [0, 0, 8, 3, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2].into_iter().chain(0..12).collect();
+    /// let labels = [0, 0, 8, 1, 0, 0, 0, 6, 1, 0, 1, 0, 1, 0];
+    /// let files = [("train-images-idx3-ubyte", images.as_slice()), ("train-labels-idx1-ubyte", labels.as_slice())];
+    /// let set = Dataset::from_memory("tiny", &files, &OpenOptions::default())?;
+    /// assert_eq!((set.classes.len(), set.shape().to_string()), (2, "1×1×2".to_string()));
+    /// # Ok::<(), netwright::data::DataError>(())
+    /// ```
+    pub fn from_memory(name: &str, files: &[(&str, &[u8])], options: &OpenOptions) -> Result<Self, DataError> {
+        options.check()?;
+        let source = Source::memory(name, files);
+        let format = match options.format {
+            Some(format) => Some(format),
+            None => format::recognise(&source, None)?,
+        };
+        match format {
+            Some(format) if format != Format::Folders => {
+                Dataset::of(name, read_files(&source, format, options)?, options)
+            }
+            _ => Err(DataError::Unrecognised {
+                path: source.path,
+                reason: "there is no IDX, CIFAR or `.npz` file".into(),
+                hint: "class folders are read from a disk, by `Dataset::open`",
+            }),
+        }
     }
+
+    /// The data set of what was read.
+    pub(super) fn of(name: &str, collection: Collection, options: &OpenOptions) -> Result<Self, DataError> {
+        let classes = collection.classes.clone();
+        let Parts { train, validation, test, repeated, contradictory } = collection.divide(options)?;
+        Ok(Dataset { repeated, contradictory, ..Dataset::new(name, classes, train, validation, test) })
+    }
+}
+
+/// Reads what lies at a path.
+pub(super) fn read(path: &Path, options: &OpenOptions) -> Result<Collection, DataError> {
+    options.check()?;
+    let (source, format) = format::find(path, options.format)?;
+    read_files(&source, format, options)
+}
+
+fn read_files(source: &Source, format: Format, options: &OpenOptions) -> Result<Collection, DataError> {
+    match format {
+        Format::Folders => folders::read(&source.path, options),
+        Format::Idx => idx::read(source, options),
+        Format::Cifar10 => cifar::CIFAR_10.read(source, options),
+        Format::Cifar100 => cifar::CIFAR_100.read(source, options),
+        Format::Npz => npz::read(source, options),
+    }
+}
+
+/// What a data set is called in reports: the last part of its path.
+pub(super) fn name_of(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or(path.to_path_buf());
+    whole.file_name().map_or("data".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn digest(classes: &[String], parts: [&Images; 3]) -> String {
@@ -250,10 +307,13 @@ mod tests {
     #[test]
     fn images_of_one_moderate_size_keep_it() {
         let options = OpenOptions::default();
-        assert_eq!(options.target_size(&[(28, 20), (28, 20)]), (28, 20));
-        assert_eq!(options.target_size(&[(28, 20), (20, 28)]), (32, 32));
-        assert_eq!(options.target_size(&[(640, 480); 3]), (32, 32));
-        assert_eq!(OpenOptions { side: Some(48), ..options }.target_size(&[(28, 28)]), (48, 48));
+        let size = |sizes: &[(usize, usize)], options: &OpenOptions| {
+            options.target_size(&sizes.iter().map(|size| (*size, 2)).collect())
+        };
+        assert_eq!(size(&[(28, 20)], &options), (28, 20));
+        assert_eq!(size(&[(28, 20), (20, 28)], &options), (32, 32));
+        assert_eq!(size(&[(640, 480)], &options), (32, 32));
+        assert_eq!(size(&[(28, 28)], &OpenOptions { side: Some(48), ..options }), (48, 48));
     }
 
     #[test]

@@ -5,18 +5,21 @@ use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Pixel, RgbImage};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage};
 
 use super::DataError;
+use super::source::read;
 
 /// Longest side of an image that is decoded.
 const LONGEST_SIDE: u32 = 16_384;
-/// Memory that decoding one image may take.
+/// Memory that one image may take, packed or decoded.
 const MOST_BYTES: u64 = 256 << 20;
+/// Pixels of an image that is decoded: on the way to the wanted size each takes four bytes.
+const MOST_PIXELS: u64 = MOST_BYTES / 4;
 
 /// Height and width of an image as it is to be looked at, from its header alone.
 pub(super) fn read_size(path: &Path) -> Result<(usize, usize), DataError> {
-    let bytes = read(path)?;
+    let bytes = read(path, MOST_BYTES)?;
     let mut decoder = decoder(path, &bytes)?;
     let (width, height) = decoder.dimensions();
     let turned = matches!(
@@ -30,7 +33,7 @@ pub(super) fn read_size(path: &Path) -> Result<(usize, usize), DataError> {
 /// An image as RGB bytes, (3, `height`, `width`): turned as its EXIF orientation says, transparent parts over white, the
 /// middle of it cropped to the wanted proportions and resampled by a Lanczos filter.
 pub(super) fn read_image(path: &Path, height: usize, width: usize) -> Result<Vec<u8>, DataError> {
-    let bytes = read(path)?;
+    let bytes = read(path, MOST_BYTES)?;
     if is_cut_short(&bytes) {
         return Err(fault(path, "the file is cut short"));
     }
@@ -38,7 +41,7 @@ pub(super) fn read_image(path: &Path, height: usize, width: usize) -> Result<Vec
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| fault(path, e))?;
     image.apply_orientation(orientation);
-    let image = fit(over_white(&image), width as u32, height as u32);
+    let image = fit(&over_white(image), width as u32, height as u32);
     let plane = height * width;
     let mut planes = vec![0; 3 * plane];
     for (at, pixel) in image.pixels().enumerate() {
@@ -51,33 +54,30 @@ fn fault(path: &Path, reason: impl ToString) -> DataError {
     DataError::Image { path: path.to_path_buf(), reason: reason.to_string() }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let size = std::fs::metadata(path).map_err(|e| DataError::read(path, &e))?.len();
-    if size > MOST_BYTES {
-        return Err(fault(path, format!("the file has {size} bytes, the limit is {MOST_BYTES}")));
-    }
-    std::fs::read(path).map_err(|e| DataError::read(path, &e))
-}
-
 /// A decoder whose image is known to keep the limits. The content decides about the format, not the file's name.
 fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, DataError> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| fault(path, e))?;
-    if reader.format().is_none() {
-        return Err(DataError::NotAnImage { path: path.to_path_buf() });
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| fault(path, e))?;
+    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+        return Err(match bytes.is_empty() {
+            true => fault(path, "the file is empty"),
+            false => DataError::NotAnImage { path: path.to_path_buf() },
+        });
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_BYTES);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|e| fault(path, e))?;
+    let mut decoder = reader.into_decoder().map_err(|e| fault(path, e))?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err(fault(path, "the image is empty"));
     }
-    if decoder.total_bytes() > MOST_BYTES {
-        return Err(fault(path, format!("{width}×{height} pixels take more than {MOST_BYTES} bytes")));
+    let pixels = u64::from(width) * u64::from(height);
+    if width.max(height) > LONGEST_SIDE || pixels > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+        return Err(fault(
+            path,
+            format!("it has {width}×{height} pixels, the limits are {LONGEST_SIDE} on a side and {MOST_PIXELS} in all"),
+        ));
     }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    decoder.set_limits(limits).map_err(|e| fault(path, e))?;
     Ok(decoder)
 }
 
@@ -88,11 +88,11 @@ fn is_cut_short(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xd8]) && last(0xd9) < last(0xda)
 }
 
-fn over_white(image: &DynamicImage) -> RgbImage {
+fn over_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
-        return image.to_rgb8();
+        return image.into_rgb8();
     }
-    let source = image.to_rgba8();
+    let source = image.into_rgba8();
     RgbImage::from_fn(source.width(), source.height(), |x, y| {
         let [colour @ .., alpha] = source.get_pixel(x, y).0;
         let blend = |c: u8| ((u32::from(c) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8;
@@ -101,24 +101,24 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 }
 
 /// The largest middle part with the wanted proportions, resampled to the wanted size.
-pub(super) fn fit<P>(image: ImageBuffer<P, Vec<u8>>, width: u32, height: u32) -> ImageBuffer<P, Vec<u8>>
+pub(super) fn fit<P>(image: &ImageBuffer<P, Vec<u8>>, width: u32, height: u32) -> ImageBuffer<P, Vec<u8>>
 where
     P: Pixel<Subpixel = u8> + 'static,
 {
     let (w, h) = image.dimensions();
     if (w, h) == (width, height) {
-        return image;
+        return image.clone();
     }
     let scaled = |of: u32, by: u32, per: u32| (u64::from(of) * u64::from(by) / u64::from(per)).max(1) as u32;
     let (crop_w, crop_h) = (w.min(scaled(h, width, height)), h.min(scaled(w, height, width)));
-    let crop = imageops::crop_imm(&image, (w - crop_w) / 2, (h - crop_h) / 2, crop_w, crop_h);
-    imageops::resize(&crop.to_image(), width, height, FilterType::Lanczos3)
+    let crop = imageops::crop_imm(image, (w - crop_w) / 2, (h - crop_h) / 2, crop_w, crop_h);
+    imageops::resize(&*crop, width, height, FilterType::Lanczos3)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, Luma, LumaA, Rgb, Rgba};
+    use image::{Luma, LumaA, Rgb, Rgba};
 
     fn saved(folder: &tempfile::TempDir, name: &str, image: impl Into<DynamicImage>) -> std::path::PathBuf {
         let path = folder.path().join(name);
@@ -215,6 +215,26 @@ mod tests {
             bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
             std::fs::write(&path, bytes).unwrap();
             assert!(matches!(read_image(&path, 8, 8), Err(DataError::Image { .. })));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_image_or_an_error_but_no_panic() {
+        use rand::{Rng, SeedableRng};
+        let folder = tempfile::tempdir().unwrap();
+        let image = RgbImage::from_fn(24, 18, |x, y| Rgb([(x * y) as u8, (x * 7) as u8, (y * 5) as u8]));
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        for name in ["a.png", "a.jpg"] {
+            let path = saved(&folder, name, image.clone());
+            let whole = std::fs::read(&path).unwrap();
+            for _ in 0..500 {
+                let mut bytes = whole.clone();
+                (0..rng.random_range(1..4)).for_each(|_| bytes[rng.random_range(0..whole.len())] = rng.random());
+                std::fs::write(&path, bytes).unwrap();
+                if let (Ok(_), Ok(pixels)) = (read_size(&path), read_image(&path, 8, 8)) {
+                    assert_eq!(pixels.len(), 192);
+                }
+            }
         }
     }
 }

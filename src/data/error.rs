@@ -2,12 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::graph::Shape;
+
 /// What is wrong with a data set; every message is complete in itself.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// Nothing is there.
-    #[error("`{path}` does not exist\nhint: give a folder of class folders or of IDX files")]
+    #[error(
+        "`{path}` does not exist\nhint: give a folder of class folders or of files in a known format; `netwright data fetch` gets some"
+    )]
     Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file is missing beside others.
+    #[error("`{path}` does not exist\nhint: get it from where the other files came from, and put it beside them")]
+    MissingFile {
         /// Where it was looked for.
         path: PathBuf,
     },
@@ -38,7 +48,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// The file system refused.
-    #[error("cannot read `{path}`: {reason}")]
+    #[error("cannot read `{path}`: {reason}\nhint: look whether this user may read it and whether the disk is sound")]
     Read {
         /// File or folder.
         path: PathBuf,
@@ -52,28 +62,63 @@ pub enum DataError {
         path: PathBuf,
     },
     /// An image that cannot be decoded.
-    #[error("cannot decode `{path}`: {reason}")]
+    #[error("cannot decode `{path}`: {reason}\nhint: replace the file or move it away")]
     Image {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
         reason: String,
     },
-    /// An IDX file that contradicts itself or its partner.
-    #[error("`{path}`: {reason}")]
-    Idx {
+    /// A file that contradicts itself or its partner.
+    #[error("`{path}` {reason}\nhint: the file is damaged, cut short or in another format; get it again")]
+    Content {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         reason: String,
     },
-    /// Parts of the data set that do not name the same classes.
-    #[error("`{path}`: {reason}")]
+    /// Classes that no classifier can be trained on, or that differ between the parts.
+    #[error("`{path}`: {reason}\nhint: {hint}")]
     Classes {
         /// The data set.
         path: PathBuf,
         /// What does not fit.
         reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// More pixels than this machine should be filled with.
+    #[error(
+        "`{path}`: {images} images of {shape} take {} GiB, the limit is 4\nhint: a smaller `--side`, or fewer images",
+        bytes >> 30
+    )]
+    TooMuch {
+        /// The data set.
+        path: PathBuf,
+        /// Number of images.
+        images: usize,
+        /// Shape of each.
+        shape: Shape,
+        /// Bytes of all.
+        bytes: u64,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write `{path}`: {reason}\nhint: {hint}", hint = write_hint(reason))]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A file that could not be fetched.
+    #[error("cannot fetch `{url}`: {reason}\nhint: {hint}")]
+    Fetch {
+        /// Where it was asked for.
+        url: String,
+        /// What went wrong.
+        reason: String,
+        /// What to do.
+        hint: String,
     },
     /// Several of these at once.
     #[error("{}", list(.0))]
@@ -97,6 +142,16 @@ impl DataError {
         DataError::all(faults).map(|()| values)
     }
 
+    /// A fault in the content of a file.
+    pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        DataError::Content { path: path.to_path_buf(), reason: reason.into() }
+    }
+
+    /// A file or folder that cannot be written.
+    pub(super) fn write(path: &Path, error: &std::io::Error) -> Self {
+        DataError::Write { path: path.to_path_buf(), reason: error.to_string() }
+    }
+
     /// A failure of the file system.
     pub(super) fn read(path: &Path, error: &std::io::Error) -> Self {
         match error.kind() {
@@ -118,6 +173,13 @@ fn list(faults: &[DataError]) -> String {
         text += &format!("\n- and {} more", faults.len() - MOST_LISTED);
     }
     text
+}
+
+fn write_hint(reason: &str) -> &'static str {
+    match ["No space left", "File too large", "quota"].iter().any(|text| reason.contains(text)) {
+        true => "free some space, then run the same command again",
+        false => "name a folder that exists and where this user may write",
+    }
 }
 
 fn unpack(path: &Path) -> String {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::collection::{Collection, check_same_classes};
+use super::collection::{Collection, Sizes, check_same_classes};
 use super::decode::{read_image, read_size};
 use super::listing::{Entry, entries, is_packed};
+use super::raw::check_memory;
 use super::split::limit;
-use super::{DataError, Images, OpenOptions};
+use super::{DataError, Format, Images, OpenOptions};
 use crate::graph::Shape;
 
 /// Names of a folder with a validation part.
@@ -21,13 +22,16 @@ pub(super) fn read(path: &Path, options: &OpenOptions) -> Result<Collection, Dat
     let pool = Listing::of(&layout.pool, options)?;
     let list = |folder: &Option<PathBuf>| folder.as_deref().map(|f| Listing::of(f, options)).transpose();
     let (validation, test) = (list(&layout.validation)?, list(&layout.test)?);
+    for listing in [&validation, &test].into_iter().flatten() {
+        listing.check_sorted()?;
+    }
     let named = [("validation", &validation), ("test", &test)];
     let checks = named.into_iter().filter_map(|(part, listing)| listing.as_ref().map(|l| (part, l)));
     DataError::collect(checks.map(|(part, l)| check_same_classes(path, part, &pool.classes, &l.classes)).collect())?;
 
     let listings: Vec<&Listing> = [Some(&pool), validation.as_ref(), test.as_ref()].into_iter().flatten().collect();
     let files: Vec<&Path> = listings.iter().flat_map(|l| l.files.iter().map(PathBuf::as_path)).collect();
-    let (shape, pixels) = decode_all(&files, options)?;
+    let (shape, pixels, sizes) = decode_all(path, &files, options)?;
     let mut rest = pixels.as_slice();
     let mut part = |listing: &Listing| {
         let (own, others) = rest.split_at(listing.files.len() * shape.elements());
@@ -36,6 +40,8 @@ pub(super) fn read(path: &Path, options: &OpenOptions) -> Result<Collection, Dat
     };
     Ok(Collection {
         path: path.to_path_buf(),
+        format: Format::Folders,
+        sizes,
         pool: part(&pool),
         validation: validation.as_ref().map(&mut part),
         test: test.as_ref().map(&mut part),
@@ -86,7 +92,8 @@ impl Listing {
                 listing.add_class(&entry, &mut faults);
             } else if is_image(&entry) {
                 let reason = format!("image `{}` lies outside of the class folders", entry.name);
-                faults.push(DataError::Classes { path: folder.to_path_buf(), reason });
+                let hint = "move it into the folder of its class, or away";
+                faults.push(DataError::Classes { path: folder.to_path_buf(), reason, hint });
             }
         }
         DataError::all(faults)?;
@@ -101,9 +108,21 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Refuses a part with its images in one folder `images`, as Tiny-ImageNet has its validation part.
+    fn check_sorted(&self) -> Result<(), DataError> {
+        match (self.classes.as_slice(), self.files.first().and_then(|file| file.parent())) {
+            ([only], Some(folder)) if only == "images" => Err(DataError::Unrecognised {
+                path: folder.to_path_buf(),
+                reason: "the images of this part are not sorted by class".into(),
+                hint: "sort them into class folders, or give the training part alone: `--data DIR/train`",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn add_class(&mut self, class: &Entry, faults: &mut Vec<DataError>) {
         self.classes.push(class.name.clone());
-        let inside = entries(&class.path).map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let inside = images_of(&class.path).map_err(|fault| faults.push(fault)).unwrap_or_default();
         let (images, others): (Vec<Entry>, Vec<Entry>) = inside.into_iter().partition(is_image);
         faults.extend(others.into_iter().map(|other| match other.is_folder {
             true => DataError::Unrecognised {
@@ -118,6 +137,17 @@ impl Listing {
     }
 }
 
+/// What lies in a class folder, or in the folder `images` inside of it, as in Tiny-ImageNet, where the files beside that
+/// folder are about the images.
+fn images_of(class: &Path) -> Result<Vec<Entry>, DataError> {
+    let inside = entries(class)?;
+    let images = inside.iter().find(|e| e.is_folder && e.name.eq_ignore_ascii_case("images"));
+    match images {
+        Some(images) if !inside.iter().any(is_image) => entries(&images.path),
+        _ => Ok(inside),
+    }
+}
+
 fn is_image(entry: &Entry) -> bool {
     let extension = entry.path.extension().map(|e| e.to_string_lossy().to_lowercase());
     !entry.is_folder && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
@@ -129,7 +159,7 @@ fn nothing_known(path: &Path, inside: &[Entry]) -> DataError {
     }
     let reason = match inside.iter().any(is_image) {
         true => "its images are not in class folders",
-        false => "there is no image in a class folder and no IDX file",
+        false => "there is no image in a class folder, and no IDX, CIFAR or `.npz` file",
     };
     DataError::Unrecognised {
         path: path.to_path_buf(),
@@ -138,30 +168,39 @@ fn nothing_known(path: &Path, inside: &[Entry]) -> DataError {
     }
 }
 
-/// Decodes files in parallel into one array, (file, channel, row, column), with one channel if all images are grey.
-fn decode_all(files: &[&Path], options: &OpenOptions) -> Result<(Shape, Vec<u8>), DataError> {
-    let sizes = match options.side {
-        Some(_) => Vec::new(),
-        None => DataError::collect(files.par_iter().map(|file| read_size(file)).collect())?,
-    };
+/// Decodes files in parallel into one array, (file, channel, row, column), with one channel if all images are grey; and how
+/// many images there are of each own height and width.
+fn decode_all(path: &Path, files: &[&Path], options: &OpenOptions) -> Result<(Shape, Vec<u8>, Sizes), DataError> {
+    let mut sizes = Sizes::new();
+    for size in DataError::collect(files.par_iter().map(|file| read_size(file)).collect())? {
+        *sizes.entry(size).or_insert(0) += 1;
+    }
     let (height, width) = options.target_size(&sizes);
     let shape = Shape::new(3, height, width);
+    check_memory(path, files.len(), shape)?;
     let mut pixels = vec![0; files.len() * shape.elements()];
     let decoded = files.par_iter().zip(pixels.par_chunks_exact_mut(shape.elements())).map(|(file, out)| {
         out.copy_from_slice(&read_image(file, height, width)?);
         Ok(())
     });
     DataError::collect(decoded.collect())?;
-    Ok(without_equal_channels(shape, pixels))
+    let (shape, pixels) = without_equal_channels(shape, pixels);
+    Ok((shape, pixels, sizes))
+}
+
+/// Whether the three channels of every image are the same.
+pub(super) fn are_grey(shape: Shape, pixels: &[u8]) -> bool {
+    let plane = shape.plane();
+    let is_grey = |image: &[u8]| image[..plane] == image[plane..2 * plane] && image[..plane] == image[2 * plane..];
+    pixels.par_chunks_exact(shape.elements()).all(is_grey)
 }
 
 /// Images whose three channels are all the same, with one channel.
-fn without_equal_channels(shape: Shape, pixels: Vec<u8>) -> (Shape, Vec<u8>) {
-    let plane = shape.plane();
-    let is_grey = |image: &[u8]| image[..plane] == image[plane..2 * plane] && image[..plane] == image[2 * plane..];
-    if !pixels.par_chunks_exact(shape.elements()).all(is_grey) {
+pub(super) fn without_equal_channels(shape: Shape, pixels: Vec<u8>) -> (Shape, Vec<u8>) {
+    if !are_grey(shape, &pixels) {
         return (shape, pixels);
     }
+    let plane = shape.plane();
     let grey = pixels.chunks_exact(shape.elements()).flat_map(|image| &image[..plane]).copied().collect();
     (Shape { channels: 1, ..shape }, grey)
 }
@@ -205,6 +244,16 @@ mod tests {
         assert_eq!(set.digest, open(folder.path()).unwrap().digest);
         let other = Dataset::open(folder.path(), &OpenOptions { seed: 1, ..OpenOptions::default() }).unwrap();
         assert_ne!(set.digest, other.digest, "another seed splits otherwise");
+    }
+
+    #[test]
+    fn images_may_lie_one_folder_deeper_beside_files_about_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, red) in [("a", 1), ("b", 2)] {
+            write_class(&folder.path().join(class), "images", red, 5, 0);
+            std::fs::write(folder.path().join(class).join("boxes.txt"), "0 0 4 4").unwrap();
+        }
+        assert_eq!(open(folder.path()).unwrap().classes, ["a", "b"]);
     }
 
     #[test]
@@ -266,7 +315,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = |path: &Path| open(path).unwrap_err().to_string();
         assert!(error(&folder.path().join("gone")).contains("does not exist"));
-        assert!(error(folder.path()).contains("no image in a class folder and no IDX file"));
+        assert!(error(folder.path()).contains("no image in a class folder, and no IDX, CIFAR or `.npz` file"));
         let packed = folder.path().join("set.tar.gz");
         std::fs::write(&packed, "x").unwrap();
         for path in [folder.path(), &packed] {
@@ -278,6 +327,15 @@ mod tests {
         std::fs::remove_file(folder.path().join("loose.png")).unwrap();
         write_class(folder.path(), "only", 1, 5, 0);
         assert!(error(folder.path()).contains("only one class, `only`"));
+    }
+
+    #[test]
+    fn a_part_that_is_not_sorted_by_class_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        ["a", "b"].iter().for_each(|class| write_class(&folder.path().join("train"), class, 1, 3, 0));
+        write_class(&folder.path().join("val"), "images", 1, 3, 10);
+        let error = open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("not sorted by class") && error.contains("--data DIR/train"), "{error}");
     }
 
     #[test]

@@ -1,55 +1,40 @@
 //! IDX files, the format of MNIST and its relatives (<http://yann.lecun.com/exdb/mnist/>), packed with gzip or not.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
-use flate2::bufread::MultiGzDecoder;
-use image::GrayImage;
-use rayon::prelude::*;
-
-use super::collection::{Collection, check_same_classes};
-use super::decode::fit;
-use super::listing::entries;
-use super::split::limit;
-use super::{DataError, Images, OpenOptions};
+use super::collection::Collection;
+use super::raw::{Raw, RawParts};
+use super::source::{Source, SourceFile, read_exactly, unpacked};
+use super::{DataError, Format, OpenOptions};
 use crate::graph::Shape;
 
-/// Values that one file may hold.
-const MOST_VALUES: u64 = 4 << 30;
 /// Third byte of the magic number: values are unsigned bytes.
 const UNSIGNED_BYTES: u8 = 8;
+/// What the files are called, by their roles.
+const NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// The files of a data set: images and labels to train with, and to test with if there are any.
-#[derive(Debug)]
-pub(super) struct Files {
-    train: [PathBuf; 2],
-    test: Option<[PathBuf; 2]>,
-}
-
-/// The IDX files in a folder, or none if there is no file of such a name.
-pub(super) fn files_in(folder: &Path) -> Result<Option<Files>, DataError> {
-    let mut found: [Vec<PathBuf>; 4] = Default::default();
-    for entry in entries(folder)?.into_iter().filter(|e| !e.is_folder) {
-        if let Some(role) = role(&entry.name) {
-            found[role].push(entry.path);
+/// Reads IDX files: images and labels to train with, and to test with if there are any. Classes are named by their numbers.
+pub(super) fn read(source: &Source, options: &OpenOptions) -> Result<Collection, DataError> {
+    let mut found: [Vec<&SourceFile>; 4] = Default::default();
+    for file in &source.files {
+        if let Some(role) = role(&file.name) {
+            found[role].push(file);
         }
     }
-    if found.iter().all(Vec::is_empty) {
-        return Ok(None);
-    }
     let without_test = found[2].is_empty() && found[3].is_empty();
-    let names =
-        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
     let needed = if without_test { 2 } else { 4 };
-    let chosen = found.into_iter().zip(names).take(needed).map(|(paths, name)| only(folder, paths, name));
-    let mut files = DataError::collect(chosen.collect())?.into_iter();
-    let mut pair = || [files.next(), files.next()].map(|path| path.expect("two files or four"));
-    Ok(Some(Files { train: pair(), test: (!without_test).then(pair) }))
+    let chosen = found.into_iter().zip(NAMES).take(needed).map(|(files, name)| only(source, &files, name));
+    let files = DataError::collect(chosen.collect())?;
+    let parts = files.as_chunks::<2>().0.iter().map(|[images, labels]| read_part(images, labels)).collect();
+    let mut parts = DataError::collect(parts)?.into_iter();
+    let pool = parts.next().expect("there are two files or four");
+    let parts = RawParts { pool, validation: None, test: parts.next() };
+    parts.collect(source, Format::Idx, |class| class.to_string(), options)
 }
 
 /// What a file is, by its name: 0 and 1 for images and labels of the training part, 2 and 3 for those of the test part.
-fn role(name: &str) -> Option<usize> {
+pub(super) fn role(name: &str) -> Option<usize> {
     let name = name.to_lowercase().replace('.', "-");
     let name = name.strip_suffix("-gz").unwrap_or(&name);
     let (name, labels) = match name.strip_suffix("-images-idx3-ubyte") {
@@ -64,124 +49,65 @@ fn role(name: &str) -> Option<usize> {
 }
 
 /// The one file for a role: of a packed and an unpacked copy, the unpacked one.
-fn only(folder: &Path, mut paths: Vec<PathBuf>, name: &str) -> Result<PathBuf, DataError> {
-    let unpacked = |path: &Path| path.with_extension("");
-    let copies = paths.len() == 2 && unpacked(&paths[1]) == paths[0];
-    match paths.len() {
-        0 => Err(DataError::Missing { path: folder.join(name) }),
-        n if n > 1 && !copies => Err(DataError::Idx {
-            path: folder.to_path_buf(),
-            reason: format!("{n} files could be `{name}`\nhint: keep each data set in a folder of its own"),
+fn only<'s, 'a>(source: &Source, files: &[&'s SourceFile<'a>], name: &str) -> Result<&'s SourceFile<'a>, DataError> {
+    let copies = files.len() == 2 && files[1].path.with_extension("") == files[0].path;
+    match files {
+        [] => Err(DataError::MissingFile { path: source.path.join(name) }),
+        [first, ..] if files.len() == 1 || copies => Ok(first),
+        _ => Err(DataError::Unrecognised {
+            path: source.path.clone(),
+            reason: format!("{} files could be `{name}`", files.len()),
+            hint: "keep each data set in a folder of its own",
         }),
-        _ => Ok(paths.swap_remove(0)),
     }
 }
 
-/// Reads IDX files. Classes are named by their numbers.
-pub(super) fn read(folder: &Path, files: &Files, options: &OpenOptions) -> Result<Collection, DataError> {
-    let pairs = [Some(&files.train), files.test.as_ref()];
-    let parts = pairs.into_iter().flatten().map(|[images, labels]| Raw::read(images, labels)).collect();
-    let mut parts = DataError::collect(parts)?;
-    let sizes: Vec<(usize, usize)> = parts.iter().map(|raw| raw.size).collect();
-    let size = options.target_size(&sizes);
-    let classes = parts[0].classes();
-    let names = |classes: &[u8]| classes.iter().map(u8::to_string).collect::<Vec<_>>();
-    if let Some(test) = parts.get(1) {
-        check_same_classes(folder, "test", &names(&classes), &names(&test.classes()))?;
-    }
-    let test = (parts.len() == 2).then(|| parts.remove(1).images(size, &classes, options));
-    let pool = parts.remove(0).images(size, &classes, options);
-    Ok(Collection { path: folder.to_path_buf(), classes: names(&classes), pool, validation: None, test })
-}
-
-/// Images and labels as the files have them.
-struct Raw {
-    size: (usize, usize),
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
-}
-
-impl Raw {
-    fn read(images: &Path, labels: &Path) -> Result<Self, DataError> {
-        let ((dims, pixels), (_, classes)) = match (read_idx(images, 3), read_idx(labels, 1)) {
-            (Ok(images), Ok(labels)) => (images, labels),
-            (images, labels) => {
-                return Err(DataError::all([images.err(), labels.err()].into_iter().flatten().collect())
-                    .expect_err("one of them failed"));
-            }
-        };
-        if dims[0] != classes.len() {
-            let reason = format!("{} labels, but `{}` has {} images", classes.len(), images.display(), dims[0]);
-            return Err(DataError::Idx { path: labels.to_path_buf(), reason });
+fn read_part(images: &SourceFile, labels: &SourceFile) -> Result<Raw, DataError> {
+    let ((dims, pixels), (_, classes)) = match (read_idx(images, 3), read_idx(labels, 1)) {
+        (Ok(images), Ok(labels)) => (images, labels),
+        (images, labels) => {
+            return Err(DataError::all([images.err(), labels.err()].into_iter().flatten().collect())
+                .expect_err("one of them failed"));
         }
-        Ok(Raw { size: (dims[1], dims[2]), pixels, labels: classes })
+    };
+    if dims[0] != classes.len() {
+        let reason = format!("has {} labels, but `{}` has {} images", classes.len(), images.path.display(), dims[0]);
+        return Err(labels.wrong(reason));
     }
-
-    /// Labels that occur, in rising order.
-    fn classes(&self) -> Vec<u8> {
-        (0..=u8::MAX).filter(|class| self.labels.contains(class)).collect()
-    }
-
-    /// The images at the wanted size. Every label is in `classes`.
-    fn images(self, (height, width): (usize, usize), classes: &[u8], options: &OpenOptions) -> Images {
-        let place = |label: &u8| classes.binary_search(label).expect("the classes of both parts are the same");
-        let labels: Vec<usize> = self.labels.iter().map(place).collect();
-        let all = Images::new(Shape::new(1, self.size.0, self.size.1), self.pixels, labels);
-        let images = match options.max_per_class {
-            Some(most) => all.select(&limit(all.labels(), most, options.seed)),
-            None => all,
-        };
-        if (height, width) == self.size {
-            return images;
-        }
-        let resized = images.all_pixels().par_chunks_exact(images.shape().elements()).flat_map_iter(|pixels| {
-            let image = GrayImage::from_raw(self.size.1 as u32, self.size.0 as u32, pixels.to_vec());
-            fit(image.expect("the shape gives the number of pixels"), width as u32, height as u32).into_raw()
-        });
-        Images::new(Shape::new(1, height, width), resized.collect(), images.labels().to_vec())
-    }
+    Ok(Raw { shape: Shape::new(1, dims[1], dims[2]), pixels, labels: classes.into_iter().map(usize::from).collect() })
 }
 
 /// Dimensions and values of a file of unsigned bytes.
-fn read_idx(path: &Path, dimensions: u8) -> Result<(Vec<usize>, Vec<u8>), DataError> {
-    let wrong = |reason: String| DataError::Idx { path: path.to_path_buf(), reason };
-    let mut file = BufReader::new(File::open(path).map_err(|e| DataError::read(path, &e))?);
-    let mut reader: Box<dyn Read> = match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")) {
-        true => Box::new(MultiGzDecoder::new(file)),
-        false => Box::new(&mut file),
-    };
+fn read_idx(file: &SourceFile, dimensions: u8) -> Result<(Vec<usize>, Vec<u8>), DataError> {
+    let bytes = file.bytes()?;
+    let mut reader = unpacked(&bytes);
     let mut word = [0; 4];
     let mut next = |reader: &mut dyn Read| {
-        reader.read_exact(&mut word).map_err(|e| wrong(format!("cannot read its header: {e}")))?;
+        reader.read_exact(&mut word).map_err(|e| file.wrong(format!("ends within its header: {e}")))?;
         Ok::<_, DataError>(word)
     };
     let magic = next(&mut reader)?;
     let expected = [0, 0, UNSIGNED_BYTES, dimensions];
     if magic != expected {
-        return Err(wrong(format!(
+        return Err(file.wrong(format!(
             "starts with {magic:02x?}, expected {expected:02x?} (unsigned bytes, {dimensions} dimensions)"
         )));
     }
     let dims = (0..dimensions).map(|_| next(&mut reader).map(u32::from_be_bytes)).collect::<Result<Vec<_>, _>>()?;
     let values = dims.iter().try_fold(1u64, |n, d| n.checked_mul(u64::from(*d)));
-    let Some(values) = values.filter(|n| (1..=MOST_VALUES).contains(n)) else {
-        return Err(wrong(format!("claims dimensions {dims:?}, expected 1 to {MOST_VALUES} values in all")));
+    let Some(values) = values.filter(|n| *n > 0) else {
+        return Err(file.wrong(format!("claims dimensions {dims:?}")));
     };
-    let mut data = Vec::new();
-    // One more than announced, to see whether there is more.
-    reader.take(values + 1).read_to_end(&mut data).map_err(|e| wrong(format!("cannot read its values: {e}")))?;
-    match (data.len() as u64).cmp(&values) {
-        std::cmp::Ordering::Less => Err(wrong(format!("has {} of the {values} values of {dims:?}", data.len()))),
-        std::cmp::Ordering::Greater => Err(wrong(format!("has more than the {values} values of {dims:?}"))),
-        std::cmp::Ordering::Equal => Ok((dims.iter().map(|d| *d as usize).collect(), data)),
-    }
+    let data = read_exactly(reader, values, bytes.len()).map_err(|reason| file.wrong(reason))?;
+    Ok((dims.iter().map(|d| *d as usize).collect(), data))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Dataset;
+    use crate::data::{Dataset, Images};
     use std::io::Write;
+    use std::path::{Path, PathBuf};
 
     fn idx(dims: &[u32], values: &[u8]) -> Vec<u8> {
         let mut file = vec![0, 0, 8, dims.len() as u8];
@@ -227,13 +153,15 @@ mod tests {
     fn a_file_that_contradicts_itself_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let whole = idx(&[20, 2, 3], &[0; 120]);
-        let wrong: [(&str, Vec<u8>); 6] = [
+        let wrong: [(&str, Vec<u8>); 8] = [
             ("has 119 of the 120 values", whole[..whole.len() - 1].to_vec()),
             ("has more than the 120 values", [whole.as_slice(), &[0]].concat()),
             ("starts with [00, 00, 0d, 03], expected [00, 00, 08, 03]", [&[0, 0, 13, 3], &whole[4..]].concat()),
             ("starts with [00, 00, 08, 01]", idx(&[20], &[0; 20])),
-            ("cannot read its header", whole[..10].to_vec()),
+            ("ends within its header", whole[..10].to_vec()),
             ("claims dimensions [4294967295, 4294967295, 3]", idx(&[u32::MAX, u32::MAX, 3], &[])),
+            ("the limit is", idx(&[u32::MAX, u32::MAX, 1], &[])),
+            ("claims dimensions [0, 2, 3]", idx(&[0, 2, 3], &[])),
         ];
         for (message, bytes) in wrong {
             write(folder.path(), "train", 0);

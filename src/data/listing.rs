@@ -18,7 +18,7 @@ const PACKED: [&str; 7] = [".tar", ".tar.gz", ".tgz", ".zip", ".tar.xz", ".tar.b
 /// What lies in a folder, sorted by name; hidden files are left out.
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let failed = |e: std::io::Error| DataError::read(folder, &e);
-    if std::fs::metadata(folder).map_err(failed)?.is_file() {
+    if !std::fs::metadata(folder).map_err(failed)?.is_dir() {
         return Err(not_a_folder(folder));
     }
     let mut found = Vec::new();
@@ -29,7 +29,9 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
             continue;
         }
         // Links are followed: a folder of links to images is a usual way to make a subset.
-        let is_folder = std::fs::metadata(&path).map_err(|e| DataError::read(&path, &e))?.is_dir();
+        let about =
+            std::fs::metadata(&path).map_err(|e| DataError::Read { path: path.clone(), reason: e.to_string() })?;
+        let is_folder = about.is_dir();
         found.push(Entry { name, path, is_folder });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -46,7 +48,7 @@ fn not_a_folder(path: &Path) -> DataError {
     match is_packed(&path.to_string_lossy()) {
         true => DataError::Archive { path },
         false => {
-            DataError::Unrecognised { path, reason: "it is a file".into(), hint: "give the folder that it lies in" }
+            DataError::Unrecognised { path, reason: "it is no folder".into(), hint: "give the folder that it lies in" }
         }
     }
 }

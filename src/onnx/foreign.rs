@@ -167,11 +167,11 @@ fn what_cannot_be_read_is_named_with_the_reason() {
     let unknown = File::new().node("Softmax", &["x"], "y", vec![]).error();
     assert!(unknown.starts_with("node `y` (Softmax): this operator is not supported\nhint: "), "{unknown}");
     let wide = File::new().floats("w", &[3, 2, 1, 3]).node("Conv", &["x", "w"], "y", vec![]).error();
-    assert_eq!(wide, "node `y` (Conv): its kernel is 1×3, only square ones are supported");
+    assert!(wide.starts_with("node `y` (Conv): its kernel is 1×3, only square ones are supported\nhint: "), "{wide}");
     let missing = File::new().node("Conv", &["x", "w"], "y", vec![]).error();
-    assert_eq!(missing, "node `y` (Conv): reads `w`, which the file does not hold");
+    assert!(missing.starts_with("node `y` (Conv): reads `w`, which the file does not hold\n"), "{missing}");
     let cycle = File::new().node("Add", &["x", "b"], "a", vec![]).node("Relu", &["a"], "b", vec![]).error();
-    assert_eq!(cycle, "node `a` (Add): reads `b`, which no earlier node computes");
+    assert!(cycle.starts_with("node `a` (Add): reads `b`, which no earlier node computes\n"), "{cycle}");
 }
 
 #[test]

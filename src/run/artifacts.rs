@@ -14,13 +14,14 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Whether a new run may have this folder: it is empty or absent, or holds a run that `overwrite` gives up.
+    /// Whether a new run may have this folder: it can be written, and is empty or absent, or holds a run that `overwrite`
+    /// gives up.
     pub fn check_free(path: &Path, overwrite: bool) -> Result<(), RunError> {
         let is_run = ["config.yaml", "journal.jsonl", "target.yaml"].iter().any(|file| path.join(file).exists());
         match (is_empty(path)?, is_run) {
-            (true, _) => Ok(()),
+            (true, _) => check_writable(path),
             (_, false) => Err(RunError::Occupied(path.to_path_buf())),
-            (_, true) if overwrite => Ok(()),
+            (_, true) if overwrite => check_writable(path),
             (_, true) => Err(RunError::Exists(path.to_path_buf())),
         }
     }
@@ -113,6 +114,16 @@ fn is_empty(path: &Path) -> Result<bool, RunError> {
         Err(_) if path.exists() => Ok(false),
         Err(e) => Err(RunError::File { path: path.to_path_buf(), reason: e.to_string() }),
     }
+}
+
+/// Whether something can be written where the run is to be kept: better now than after minutes of measuring. The folder
+/// itself is not made yet, so the nearest one that exists is tried.
+fn check_writable(path: &Path) -> Result<(), RunError> {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let Some(there) = whole.ancestors().find(|ancestor| ancestor.exists()) else { return Ok(()) };
+    let probe = there.join(format!(".netwright-{}.partial", std::process::id()));
+    let tried = fs::write(&probe, "").and_then(|()| fs::remove_file(&probe));
+    tried.map_err(|e| RunError::File { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn read(path: &Path) -> Result<String, RunError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Format;
 use crate::search::StrategyName;
 use crate::space::MacroConfig;
 use crate::train::TrainConfig;
@@ -81,12 +82,15 @@ pub const BUILT_IN_IMAGES: [usize; 3] = [8000, 2000, 2000];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder of images or IDX files; the built-in set if absent.
+    /// A folder or file that `Dataset::open` reads; the built-in set if absent.
     pub path: Option<PathBuf>,
     /// Seed of the built-in images or of the split.
     pub seed: u64,
     /// Side to which images of a folder are resized.
     pub side: Option<usize>,
+    /// Format of the files, if it is not to be recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Built-in images for training, validation and test.
     pub built_in: [usize; 3],
     /// Digest of all images and labels.

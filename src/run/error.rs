@@ -96,8 +96,11 @@ pub enum RunError {
 /// What helps against a failed write.
 fn hint(reason: &str) -> &'static str {
     let full = ["No space left", "File too large", "quota"].iter().any(|text| reason.contains(text));
+    let refused = ["Permission denied", "Read-only", "Not a directory", "not permitted"];
     if full {
         "\nhint: free some space, then `netwright resume`; what was observed so far is in the journal"
+    } else if refused.iter().any(|text| reason.contains(text)) {
+        "\nhint: `--out` names a folder where this user may write"
     } else {
         ""
     }

@@ -103,8 +103,12 @@ impl Journal {
         match entries.first() {
             None => journal.append(&Entry::Started { schema_version: SCHEMA_VERSION })?,
             Some(Entry::Started { schema_version: SCHEMA_VERSION }) => {}
-            Some(other) => {
-                let reason = format!("not a journal of version {SCHEMA_VERSION}: {other:?}");
+            Some(Entry::Started { schema_version }) => {
+                let reason = format!("schema version {schema_version}, this netwright reads {SCHEMA_VERSION}");
+                return Err(wrong_line(path, 1, reason));
+            }
+            Some(_) => {
+                let reason = "the first line does not say which version the journal has".to_string();
                 return Err(wrong_line(path, 1, reason));
             }
         }

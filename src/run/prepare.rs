@@ -54,7 +54,8 @@ impl DataConfig {
             let [train, validation, test] = self.built_in;
             return Ok(Dataset::built_in(&BuiltIn { seed: self.seed, train, validation, test }));
         };
-        let options = OpenOptions { seed: self.seed, side: self.side, ..OpenOptions::default() };
+        let (seed, side, format) = (self.seed, self.side, self.format);
+        let options = OpenOptions { seed, side, format, ..OpenOptions::default() };
         Ok(Dataset::open(path, &options)?)
     }
 }

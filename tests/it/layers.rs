@@ -26,10 +26,11 @@ struct Reserved {
     also_in_tests: bool,
 }
 
-const RESERVED: [Reserved; 7] = [
+const RESERVED: [Reserved; 8] = [
     Reserved { word: "unsafe", places: &["nn/kernels/", "nn/cuda/", "nn/runtime.rs"], also_in_tests: true },
     Reserved { word: "prost", places: &["onnx/", "tabular/"], also_in_tests: true },
     Reserved { word: "cfg(feature=\"cuda\")", places: &["nn/device.rs", "nn/cuda/"], also_in_tests: true },
+    Reserved { word: "ureq", places: &["data/fetch/"], also_in_tests: true },
     Reserved { word: "print!", places: &["cli/"], also_in_tests: false },
     Reserved { word: "println!", places: &["cli/"], also_in_tests: false },
     Reserved { word: "eprint!", places: &["cli/"], also_in_tests: false },

@@ -3,12 +3,20 @@
 #[cfg(feature = "train")]
 mod all_spaces;
 #[cfg(feature = "train")]
+mod bad_input;
+#[cfg(feature = "train")]
 mod benchmarks;
 mod cli;
 #[cfg(feature = "train")]
 mod compile;
 #[cfg(feature = "train")]
+mod data_sets;
+#[cfg(feature = "train")]
 mod device;
+#[cfg(feature = "train")]
+mod fuzz;
+#[cfg(feature = "train")]
+mod fuzz_entries;
 #[cfg(feature = "train")]
 mod gnn_study;
 #[cfg(feature = "train")]

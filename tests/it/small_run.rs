@@ -54,7 +54,14 @@ pub fn config() -> RunConfig {
         cheap: fidelity(1),
         full: fidelity(3),
         distil: Distil::Off,
-        data: DataConfig { path: None, seed: SEED, side: None, built_in: IMAGES, digest: data.digest.clone() },
+        data: DataConfig {
+            path: None,
+            seed: SEED,
+            side: None,
+            format: None,
+            built_in: IMAGES,
+            digest: data.digest.clone(),
+        },
         space: space.scaled(0.25),
     }
 }
