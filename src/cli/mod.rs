@@ -28,6 +28,7 @@ mod query;
 mod reproduce;
 #[cfg(feature = "train")]
 mod search;
+mod shell;
 #[cfg(feature = "train")]
 mod study;
 mod targets;
@@ -98,6 +99,10 @@ enum Verb {
     /// Experiments across many runs.
     #[cfg(feature = "train")]
     Study(study::StudyArgs),
+    /// Print the completions of a shell.
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for every verb.
+    Man(shell::ManArgs),
 }
 
 /// How the program ends.
@@ -147,6 +152,8 @@ pub fn main() -> ExitCode {
         Verb::Search(args) => search::search(&args),
         #[cfg(feature = "train")]
         Verb::Study(args) => study::study(&args),
+        Verb::Completions(args) => shell::completions(&args),
+        Verb::Man(args) => shell::man(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

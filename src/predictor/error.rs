@@ -26,7 +26,7 @@ pub enum PredictorError {
     NotFinite(usize),
     /// The name of no kind.
     #[error(
-        "`{0}` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack"
+        "`{0}` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack, pair"
     )]
     UnknownKind(String),
     /// What candle reports while training.
