@@ -23,7 +23,7 @@
 //! | 1 | [`graph`], [`regress`] |
 //! | 2 | [`target`], [`space`], `data`, [`onnx`], `nn` |
 //! | 3 | `tabular`, `predictor`, `proxy`, `train`, [`measure`] |
-//! | 4 | `search` |
+//! | 4 | `search`, `generate` |
 //! | 5 | `run` |
 //! | 6 | `experiment`, [`report`] |
 //! | 7 | [`cli`] |
@@ -76,6 +76,8 @@ pub mod tabular;
 #[cfg(feature = "train")]
 pub mod train;
 
+#[cfg(feature = "train")]
+pub mod generate;
 #[cfg(feature = "train")]
 pub mod search;
 

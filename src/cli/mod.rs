@@ -15,6 +15,8 @@ mod inspect;
 #[cfg(feature = "train")]
 mod label;
 #[cfg(feature = "train")]
+mod latent;
+#[cfg(feature = "train")]
 mod predict;
 #[cfg(feature = "train")]
 mod predictor;
@@ -93,6 +95,9 @@ enum Verb {
     /// Search strategies on the table of a NAS benchmark: queries to the best network, regret, broken limits.
     #[cfg(feature = "train")]
     Search(Box<search::SearchArgs>),
+    /// A latent space of networks: fitted to a table, searched along its slopes, shown.
+    #[cfg(feature = "train")]
+    Latent(Box<latent::LatentArgs>),
     /// Repeat a published study, on a table of trained networks or on networks trained for it.
     #[cfg(feature = "train")]
     Reproduce(reproduce::ReproduceArgs),
@@ -146,6 +151,8 @@ pub fn main() -> ExitCode {
         Verb::Predict(args) => predict::predict(&args),
         #[cfg(feature = "train")]
         Verb::Predictor(args) => predictor::predictor(&args),
+        #[cfg(feature = "train")]
+        Verb::Latent(args) => latent::latent(&args),
         #[cfg(feature = "train")]
         Verb::Reproduce(args) => reproduce::reproduce(&args),
         #[cfg(feature = "train")]

@@ -112,6 +112,19 @@ impl Process {
         rows.iter().map(value).collect()
     }
 
+    /// A row's value and how it changes with each column.
+    pub fn slope(&self, row: &[f64]) -> (f64, Vec<f64>) {
+        let standard = standardise(row, &self.means, &self.deviations);
+        let mut slope = vec![0.0; row.len()];
+        let mut value = self.target_mean;
+        for term in &self.terms {
+            value += term.value(&standard, &self.duals);
+            term.add_slope(&standard, &self.duals, &mut slope);
+        }
+        slope.iter_mut().zip(&self.deviations).for_each(|(slope, deviation)| *slope /= deviation);
+        (value, slope)
+    }
+
     /// What is predicted of each fitted row from the others.
     pub fn leave_one_out(&self) -> &[f64] {
         &self.leave_one_out
@@ -211,6 +224,40 @@ impl Term {
                     scales.iter().map(|(weight, inverse)| weight * matern(distance * inverse)).sum::<f64>()
                 };
                 rows.chunks(columns.len()).zip(duals).map(|(known, dual)| likeness(known) * dual).sum()
+            }
+        }
+    }
+}
+
+impl Term {
+    /// Adds how the term changes with each standardised column.
+    fn add_slope(&self, row: &[f64], duals: &[f64], slope: &mut [f64]) {
+        match self {
+            Term::Linear { columns, coefficients } => {
+                columns.iter().zip(coefficients).for_each(|(column, w)| slope[*column] += w);
+            }
+            Term::Neighbours { columns, others, coefficients } => {
+                for (column, line) in columns.iter().zip(coefficients.chunks(others.len())) {
+                    for (other, w) in others.iter().zip(line) {
+                        slope[*column] += w * row[*other];
+                        slope[*other] += w * row[*column];
+                    }
+                }
+            }
+            Term::Matern { columns, scales, rows } => {
+                let own = pick(row, columns);
+                for (known, dual) in rows.chunks(columns.len()).zip(duals) {
+                    let distance = squared_distance(&own, known).sqrt();
+                    // k' / distance = -5/3 inverse² (1 + s) exp(-s) with s = √5 distance inverse.
+                    let by_distance = |(weight, inverse): &(f64, f64)| {
+                        let scaled = 5f64.sqrt() * distance * inverse;
+                        -weight * 5.0 / 3.0 * inverse * inverse * (1.0 + scaled) * (-scaled).exp()
+                    };
+                    let factor = dual * scales.iter().map(by_distance).sum::<f64>();
+                    for ((column, own), known) in columns.iter().zip(&own).zip(known) {
+                        slope[*column] += factor * (own - known);
+                    }
+                }
             }
         }
     }
@@ -360,6 +407,28 @@ mod tests {
         // Uniform noise of width .1 has a variance of .00083.
         let noise = process.weights().noise;
         assert!((3e-4..3e-3).contains(&noise), "{noise}");
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_predictions() {
+        let (rows, targets) = draw(40, 5);
+        let with_pairs = Part { blocks: vec![vec![0, 1], vec![2]], shape: Shape::Neighbours };
+        let parts = [parts(), vec![with_pairs]].concat();
+        let process = Process::fit(&rows, &targets, &parts);
+        const STEP: f64 = 1e-5;
+        for row in &draw(10, 6).0 {
+            let (value, slope) = process.slope(row);
+            assert!((value - process.predict(std::slice::from_ref(row))[0]).abs() < 1e-9);
+            for column in 0..3 {
+                let shifted = |by: f64| {
+                    let mut row = row.clone();
+                    row[column] += by;
+                    process.predict(&[row])[0]
+                };
+                let expected = (shifted(STEP) - shifted(-STEP)) / (2.0 * STEP);
+                assert!((slope[column] - expected).abs() < 1e-5, "{} {expected}", slope[column]);
+            }
+        }
     }
 
     #[test]

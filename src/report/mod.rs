@@ -5,6 +5,7 @@ mod cloud;
 #[cfg(feature = "train")]
 mod curve;
 mod inspect;
+mod latent;
 #[cfg(feature = "train")]
 mod regret;
 #[cfg(feature = "train")]
@@ -18,6 +19,7 @@ pub use cloud::{Marked, cloud_svg};
 #[cfg(feature = "train")]
 pub use curve::{Curve, curve_svg};
 pub use inspect::{inspection_json, inspection_text};
+pub use latent::{DrawnGraph, graphs_svg, map_svg};
 #[cfg(feature = "train")]
 pub use regret::{RegretLine, regret_svg};
 #[cfg(feature = "train")]

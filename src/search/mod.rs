@@ -63,6 +63,8 @@ pub enum Origin {
     Written,
     /// The most promising of a list by what was learned, or by zero-cost proxies before anything was.
     Chosen,
+    /// Decoded from a latent space.
+    Latent,
 }
 
 /// Why there is no proposal.

@@ -6,6 +6,7 @@ mod blocks;
 mod cell_101;
 mod chain;
 mod choices;
+mod codec;
 mod dag;
 mod enas6;
 mod genotype;
@@ -18,6 +19,7 @@ mod nats_tss;
 mod task;
 
 pub use any::Space;
+pub use codec::{Codec, Edge};
 pub use dag::Dag;
 pub use enas6::{Enas6, Enas6Config};
 pub use genotype::Genotype;
@@ -64,6 +66,15 @@ pub enum SpaceError {
     Unknown {
         /// The name.
         name: String,
+    },
+    /// The space has no decode direction.
+    #[error(
+        "networks of space `{space}` cannot be decoded from a latent space\nhint: spaces with a codec are {}",
+        Codec::SPACES.join(", ")
+    )]
+    NoCodec {
+        /// The space.
+        space: &'static str,
     },
     /// A `Dag` that no genotype has.
     #[error("the graph is not a network of space `{space}`")]

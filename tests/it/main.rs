@@ -21,6 +21,8 @@ mod fuzz_entries;
 mod gnn_study;
 #[cfg(feature = "train")]
 mod label;
+#[cfg(feature = "train")]
+mod latent;
 mod layers;
 #[cfg(feature = "train")]
 mod predictors;

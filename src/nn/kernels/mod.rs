@@ -25,6 +25,7 @@ pub mod messages;
 mod plan;
 pub mod pointwise;
 pub mod pool;
+pub mod recurrent;
 #[cfg(test)]
 mod reference;
 mod scratch;

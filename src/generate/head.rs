@@ -1,0 +1,37 @@
+//! A number predicted from a point of the latent space.
+
+use super::config::VaeConfig;
+use super::tape::{Id, Tape};
+use super::weights::{Block, WeightLayout};
+
+/// Weights of a predictor: two layers of units, smooth because a search climbs along their gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Head {
+    first: (Block, Block),
+    second: (Block, Block),
+    output: (Block, Block),
+}
+
+impl Head {
+    pub fn new(layout: &mut WeightLayout, name: &str, config: &VaeConfig) -> Self {
+        let mut layer = |part: &str, inputs: usize, outputs: usize| {
+            let name = format!("{name}.{part}");
+            (layout.map(&name, inputs, outputs), layout.bias(&format!("{name}_bias"), outputs))
+        };
+        Head {
+            first: layer("first", config.latent, config.head),
+            second: layer("second", config.head, config.head),
+            output: layer("output", config.head, 1),
+        }
+    }
+
+    /// (points, 1), standardised.
+    pub fn apply(&self, tape: &mut Tape, points: Id) -> Id {
+        let mut units = points;
+        for (map, bias) in [self.first, self.second] {
+            let sums = tape.linear(units, map, Some(bias), None);
+            units = tape.tanh(sums);
+        }
+        tape.linear(units, self.output.0, Some(self.output.1), None)
+    }
+}

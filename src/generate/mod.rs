@@ -1,0 +1,29 @@
+//! Networks from a learned latent space: a graph autoencoder with predictors of performance and complexity, and a search
+//! along their gradients. It proposes genotypes; it neither trains networks nor writes files.
+
+mod ascent;
+mod config;
+mod decoder;
+mod encoder;
+mod error;
+mod file;
+mod head;
+mod map;
+mod plan;
+mod proposer;
+mod quality;
+mod recurrence;
+mod tape;
+mod training;
+mod vae;
+mod weights;
+
+pub use ascent::{Ascent, Barrier, Climber, Frame};
+pub use config::VaeConfig;
+pub use error::GenerateError;
+pub use file::{MODEL_VERSION, ModelCard};
+pub use map::{Map, Step};
+pub use proposer::{Decoded, Proposer, Wanted};
+pub use quality::Sampling;
+pub use training::{Example, Losses};
+pub use vae::{GraphVae, Point, Scale, Slopes};
