@@ -14,8 +14,8 @@ use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
 use crate::report::{latency_is, percent, run_curve_svg, run_json, run_markdown, run_text};
 use crate::run::{
-    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested, RunConfig,
-    RunError, RunFolder, SCHEMA_VERSION, Size, write_whole,
+    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested,
+    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, write_whole,
 };
 use crate::search::{GuidedConfig, StrategyName};
 use crate::space::{MacroConfig, MacroSpace};

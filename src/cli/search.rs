@@ -1,18 +1,22 @@
 //! `netwright search`: strategies on the table of a NAS benchmark, where a training costs nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::{Exit, print, print_json};
 use crate::experiment::{
-    Benchmark, Budget, ConstrainedScores, Device, Pool, SearchScores, Trajectory, search_constrained, search_pool,
+    Benchmark, Budget, Complexity, ConstrainedScores, Device, Entrant, Pool, SearchScores, Trajectory, goal,
+    search_constrained, search_pool,
 };
+use crate::generate::{Proposer, VaeConfig};
 use crate::report::{RegretLine, percent, plain_table, regret_svg};
 use crate::run::write_whole;
 use crate::search::StrategyName;
-use crate::space::Space;
+use crate::space::{Genotype, Space};
 use crate::stats;
 use crate::tabular::Table;
 
@@ -32,8 +36,17 @@ pub(super) struct SearchArgs {
     #[arg(long)]
     test_label: Option<String>,
     /// Strategies, with commas between.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "bayes")]
-    strategy: Vec<StrategyName>,
+    #[arg(long, value_parser = strategies(), value_delimiter = ',', default_value = "bayes")]
+    strategy: Vec<String>,
+    /// For `latent`: random networks of the space, without labels, that the latent space is learned from.
+    #[arg(long, default_value_t = 10_000)]
+    latent_networks: usize,
+    /// For `latent`: passes over them.
+    #[arg(long, default_value_t = 10)]
+    latent_epochs: usize,
+    /// Count queries to one of the best networks, which are this share of all, instead of to the very best.
+    #[arg(long, default_value_t = 0.0)]
+    share: f64,
     /// Networks that a search may ask for.
     #[arg(long, default_value_t = 100)]
     queries: usize,
@@ -77,8 +90,17 @@ Examples:
   netwright search --table nas-bench-201 --data DIR --label val_accs --strategy random,evolution,bayes --plot regret.svg
   netwright search --table nas-bench-201 --data DIR --label val_accs --device raspi4_latency,fpga_latency";
 
+fn strategies() -> PossibleValuesParser {
+    PossibleValuesParser::new(StrategyName::ALL.into_iter().map(StrategyName::name).chain([Entrant::LATENT]))
+}
+
 pub(super) fn search(args: &SearchArgs) -> anyhow::Result<Exit> {
     anyhow::ensure!(args.seeds >= 2, "a mean with an interval needs 2 seeds or more\nhint: add `--seeds 50`");
+    anyhow::ensure!(
+        (0.0..1.0).contains(&args.share),
+        "a share of {} is not between 0 and 1\nhint: add `--share 0.001`",
+        args.share
+    );
     anyhow::ensure!(args.queries >= 2, "a search needs 2 queries or more\nhint: add `--queries 100`");
     let table = Table::open(&args.table, args.data.as_deref())?;
     let label = args.label.as_ref().or(table.labels().first());
@@ -91,6 +113,8 @@ pub(super) fn search(args: &SearchArgs) -> anyhow::Result<Exit> {
         pool: Pool::new(table.space(), &benchmark),
         labels: benchmark.labels(),
         seeds: (args.first_seed..args.first_seed + args.seeds).collect(),
+        goal: goal(benchmark.labels(), args.share),
+        entrants: entrants(args, table.space())?,
     };
     if args.device.is_empty() { ground.free() } else { ground.constrained() }
 }
@@ -103,6 +127,27 @@ struct Ground<'a> {
     pool: Pool<'a>,
     labels: &'a [f64],
     seeds: Vec<u64>,
+    goal: f64,
+    entrants: Vec<Entrant>,
+}
+
+/// The strategies that were asked for; a latent space is learned first.
+fn entrants(args: &SearchArgs, space: &Space) -> anyhow::Result<Vec<Entrant>> {
+    let entrant = |name: &String| {
+        let named = StrategyName::ALL.into_iter().find(|strategy| strategy.name() == name);
+        Ok(match named {
+            Some(strategy) => Entrant::Named(strategy),
+            None => Entrant::Latent(Arc::new(learned(args, space)?)),
+        })
+    };
+    args.strategy.iter().map(entrant).collect()
+}
+
+fn learned(args: &SearchArgs, space: &Space) -> anyhow::Result<Proposer> {
+    eprintln!("  learning a latent space of {} networks", args.latent_networks);
+    let config = VaeConfig { epochs: args.latent_epochs, ..VaeConfig::measured() };
+    let macs = |genotype: &Genotype| Complexity::Macs.exact(space, genotype).expect("MACs are computed").max(1.0);
+    Ok(Proposer::learn(space, args.latent_networks, config, &macs, 1, &mut |_, _| {})?)
 }
 
 impl Ground<'_> {
@@ -111,14 +156,19 @@ impl Ground<'_> {
         let args = self.args;
         let test = args.test_label.as_ref().map(|name| self.column(name, self.table.labels(), "label")).transpose()?;
         let at = if args.at.is_empty() { vec![args.queries] } else { args.at.clone() };
-        let run = |strategy| search_pool(&self.pool, self.labels, strategy, args.queries, &self.seeds);
-        let random = run(StrategyName::Random)?;
+        let run = |entrant: &Entrant| search_pool(&self.pool, self.labels, entrant, args.queries, &self.seeds);
+        let random = run(&Entrant::Named(StrategyName::Random))?;
         let (mut scores, mut found) = (Vec::new(), Vec::new());
-        for strategy in &args.strategy {
-            let trajectories = if *strategy == StrategyName::Random { random.clone() } else { run(*strategy)? };
-            scores.push(SearchScores::of(*strategy, &trajectories, &random, self.labels, test.as_deref(), &at));
-            eprintln!("  {strategy}: {:.1} s a search", scores[scores.len() - 1].seconds);
-            found.push((*strategy, trajectories));
+        for entrant in &self.entrants {
+            let trajectories = match entrant {
+                Entrant::Named(StrategyName::Random) => random.clone(),
+                Entrant::Named(_) | Entrant::Latent(_) => run(entrant)?,
+            };
+            let labels = (self.labels, self.goal);
+            let of = SearchScores::of(entrant.name(), &trajectories, &random, labels, test.as_deref(), &at);
+            eprintln!("  {}: {:.1} s a search", of.strategy, of.seconds);
+            scores.push(of);
+            found.push((entrant.name(), trajectories));
         }
         if let Some(path) = &args.csv {
             write_whole(path, self.csv(&found)?.as_bytes())?;
@@ -130,7 +180,7 @@ impl Ground<'_> {
             true => print_json(&json!({
                 "table": args.table, "space": self.table.space().name(), "label": self.label,
                 "networks": self.pool.len(), "queries": args.queries, "first_seed": args.first_seed,
-                "optimum": self.optimum(), "scores": scores,
+                "optimum": self.optimum(), "goal": self.goal, "scores": scores,
             }))?,
             false => print(&self.text(&scores))?,
         }
@@ -154,9 +204,9 @@ impl Ground<'_> {
             let measured: Vec<f64> = latencies.iter().copied().filter(|latency| latency.is_finite()).collect();
             let limit = args.limit.unwrap_or_else(|| stats::percentile(&measured, args.limit_percentile));
             let device = Device { name: name.clone(), latencies, limit };
-            for strategy in &args.strategy {
-                let found = search_constrained(&self.pool, self.labels, &device, *strategy, budget, &self.seeds)?;
-                eprintln!("  {name}, {strategy}: {:.2} % of the oracle", 100.0 * found.of_oracle.mean);
+            for entrant in &self.entrants {
+                let found = search_constrained(&self.pool, self.labels, &device, entrant, budget, &self.seeds)?;
+                eprintln!("  {name}, {}: {:.2} % of the oracle", found.strategy, 100.0 * found.of_oracle.mean);
                 scores.push(found);
             }
         }
@@ -210,7 +260,7 @@ impl Ground<'_> {
         Ok(self.pool.benchmark().genotypes().iter().map(|genotype| column[row(genotype)]).collect())
     }
 
-    fn csv(&self, found: &[(StrategyName, Vec<Trajectory>)]) -> anyhow::Result<String> {
+    fn csv(&self, found: &[(String, Vec<Trajectory>)]) -> anyhow::Result<String> {
         let space: &Space = self.table.space();
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["strategy", "seed", "query", "architecture", self.label, "regret"])?;
@@ -221,7 +271,7 @@ impl Ground<'_> {
                     let numbers = [self.labels[*place], self.optimum() - best].map(|number| number.to_string());
                     let [label, regret] = numbers;
                     let (seed, query) = (of.seed.to_string(), i32::to_string(&query));
-                    writer.write_record([strategy.to_string(), seed, query, architecture, label, regret])?;
+                    writer.write_record([strategy.clone(), seed, query, architecture, label, regret])?;
                 }
             }
         }
@@ -230,7 +280,7 @@ impl Ground<'_> {
 
     fn plot(&self, scores: &[SearchScores]) -> anyhow::Result<String> {
         let line = |scores: &SearchScores| RegretLine {
-            name: scores.strategy.to_string(),
+            name: scores.strategy.clone(),
             regret: scores.regret.iter().map(|regret| (regret.mean, regret.sd)).collect(),
         };
         let title = format!("{}, {}, {} seeds", self.args.table, self.label, self.seeds.len());
@@ -239,7 +289,8 @@ impl Ground<'_> {
     }
 
     fn text(&self, scores: &[SearchScores]) -> String {
-        let mut heads: Vec<String> = ["strategy", "to the best: median", "all by", "found"].map(String::from).to_vec();
+        let mut heads: Vec<String> =
+            ["strategy", "queries to the goal: median", "all by", "found"].map(String::from).to_vec();
         let at: Vec<usize> =
             scores.first().map_or(Vec::new(), |s| s.against_random.iter().map(|a| a.queries).collect());
         heads.extend(
@@ -251,10 +302,11 @@ impl Ground<'_> {
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         let rows = scores.iter().map(text_row).collect();
         format!(
-            "`{}` of {} different networks, the best has {}; {} queries, {} seeds, mean ± sd\n\n{}\n",
+            "`{}` of {} different networks, the best has {}, the goal is {}; {} queries, {} seeds, mean ± sd\n\n{}\n",
             self.label,
             self.pool.len(),
             self.optimum(),
+            self.goal,
             self.args.queries,
             self.seeds.len(),
             plain_table(&heads, rows)
@@ -277,7 +329,7 @@ impl Ground<'_> {
             let over = |run: &&crate::experiment::ConstrainedRun| run.winner_latency.is_some_and(|l| l > scores.limit);
             vec![
                 scores.device.clone(),
-                scores.strategy.to_string(),
+                scores.strategy.clone(),
                 format!("{:.3}", scores.limit),
                 format!("{:.2}", scores.oracle),
                 format!("{:.2} ± {:.2} %", 100.0 * scores.of_oracle.mean, 100.0 * scores.of_oracle.sd),
@@ -301,10 +353,10 @@ impl Ground<'_> {
 }
 
 fn text_row(scores: &SearchScores) -> Vec<String> {
-    let found = scores.to_optimum.iter().flatten().count();
+    let found = scores.to_goal.iter().flatten().count();
     let mut row = vec![
-        scores.strategy.to_string(),
-        scores.median_to_optimum.map_or("-".to_string(), |median| format!("{median:.1}")),
+        scores.strategy.clone(),
+        scores.median_to_goal.map_or("-".to_string(), |median| format!("{median:.1}")),
         scores.all_by.map_or("-".to_string(), |query| query.to_string()),
         format!("{found} of {}", scores.seeds),
     ];

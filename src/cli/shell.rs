@@ -45,9 +45,12 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
     let command = Cli::command();
     match &args.out {
         Some(folder) => {
-            std::fs::create_dir_all(folder)
-                .and_then(|()| clap_mangen::generate_to(command, folder))
-                .map_err(|e| anyhow::anyhow!("cannot write manual pages into `{}`: {e}\nhint: choose another folder with `--out`", folder.display()))?;
+            std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder)).map_err(|e| {
+                anyhow::anyhow!(
+                    "cannot write manual pages into `{}`: {e}\nhint: choose another folder with `--out`",
+                    folder.display()
+                )
+            })?;
         }
         None => {
             let mut page = Vec::new();

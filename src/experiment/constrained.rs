@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::latencies::{choose, operation_counts};
 use super::pool::Pool;
 use super::predictors::Moments;
-use super::searches::{Trajectory, run_one};
+use super::searches::{Entrant, Trajectory, run_one};
 use crate::regress::{Lambda, Ridge};
 use crate::run::RunError;
-use crate::search::{SearchError, StrategyName};
+use crate::search::SearchError;
 
 /// How the queries are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub struct ConstrainedScores {
     /// Column of the table.
     pub device: String,
     /// The strategy.
-    pub strategy: StrategyName,
+    pub strategy: String,
     /// The limit, in the column's unit.
     pub limit: f64,
     /// Best label of any network within the limit.
@@ -84,7 +84,7 @@ pub fn search_constrained(
     pool: &Pool,
     labels: &[f64],
     device: &Device,
-    strategy: StrategyName,
+    entrant: &Entrant,
     budget: Budget,
     seeds: &[u64],
 ) -> Result<ConstrainedScores, RunError> {
@@ -93,11 +93,11 @@ pub fn search_constrained(
     let run = |seed: &u64| {
         let feasible = believed_feasible(&counts, device, budget.calibration, *seed);
         let trainings = budget.queries - budget.calibration - budget.finalists;
-        let trained = run_one(pool, labels, strategy, trainings, *seed, Some(&feasible))?;
+        let trained = run_one(pool, labels, entrant, trainings, *seed, Some(&feasible))?;
         Ok(finish(&trained, labels, device, budget.finalists))
     };
     let runs: Vec<ConstrainedRun> = seeds.par_iter().map(run).collect::<Result<_, SearchError>>()?;
-    Ok(scores(labels, device, strategy, runs))
+    Ok(scores(labels, device, entrant.name(), runs))
 }
 
 /// Networks whose predicted latency is within the limit by more than the usual error of a prediction.
@@ -138,7 +138,7 @@ fn finish(trained: &Trajectory, labels: &[f64], device: &Device, finalists: usiz
     }
 }
 
-fn scores(labels: &[f64], device: &Device, strategy: StrategyName, runs: Vec<ConstrainedRun>) -> ConstrainedScores {
+fn scores(labels: &[f64], device: &Device, strategy: String, runs: Vec<ConstrainedRun>) -> ConstrainedScores {
     let within = labels.iter().zip(&device.latencies).filter(|(_, latency)| **latency <= device.limit);
     let oracle = within.map(|(label, _)| *label).fold(f64::NEG_INFINITY, f64::max);
     let shares: Vec<f64> = runs.iter().map(|run| run.winner.map_or(0.0, |label| label / oracle)).collect();
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((run.over_limit, run.finalists_over_limit), (2, 2));
         let none = finish(&walk(&[3, 0, 1, 2]), &labels, &device, 2);
         assert_eq!((none.winner, none.measured, none.finalists_over_limit), (None, 2, 2), "two were measured");
-        let found = scores(&labels, &device, StrategyName::Random, vec![run, none]);
+        let found = scores(&labels, &device, "random".into(), vec![run, none]);
         assert_eq!((found.oracle, found.of_oracle.mean, found.without_winner), (0.7, 0.5, 1));
         assert_eq!(found.picks_over_limit, 0.5);
     }

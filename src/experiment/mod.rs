@@ -8,7 +8,6 @@ mod latencies;
 mod latent_baselines;
 mod latent_data;
 mod latent_fit;
-mod latent_race;
 mod latent_search;
 mod neural_predictor;
 mod operator;
@@ -32,7 +31,6 @@ pub use labels::{
 pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, evaluate_latencies};
 pub use latent_data::{Complexity, LatentData, LatentDataError, Split};
 pub use latent_fit::{LatentReport, PerformanceScores, fit_latent};
-pub use latent_race::{Race, RaceTrack};
 pub use latent_search::{ClimbScores, FoundNetwork, LatentFound, LatentSearchConfig, search_latent};
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};
@@ -42,7 +40,7 @@ pub use prediction::{
 };
 pub use predictors::{Agreement, Benchmark, EvaluationError, Moments, NAMES, Population, Scores};
 pub use proxies::{ProxyScore, ProxyScores, ProxyStudy, ProxyStudyError, study_proxies};
-pub use searches::{AgainstRandom, SearchScores, Trajectory, search_pool};
+pub use searches::{AgainstRandom, Entrant, SearchScores, Trajectory, goal, search_pool};
 pub use shortlist::{ShortlistScores, Shortlists};
 pub use spread::{Spread, spread};
 pub use strategies::{Comparison, Pair, compare_strategies};

@@ -1,15 +1,57 @@
 //! Searches on tables: which network is asked for when, how far the best one found is from the best there is, and how that
 //! compares with random search.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::pool::{Pool, View};
 use super::predictors::Moments;
+use crate::generate::Proposer;
 use crate::measure::Stopwatch;
-use crate::run::RunError;
-use crate::search::{SearchError, StrategyName};
+use crate::run::{LatentConfig, LatentSearch, RunError};
+use crate::search::{SearchError, Strategy, StrategyName};
 use crate::stats;
+
+/// What searches: a strategy, or one in a latent space that was learned before.
+#[derive(Clone)]
+pub enum Entrant {
+    /// A strategy with its usual settings.
+    Named(StrategyName),
+    /// Search in a latent space of the table's space.
+    Latent(Arc<Proposer>),
+}
+
+impl Entrant {
+    /// Name of a search in a latent space.
+    pub const LATENT: &'static str = "latent";
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        match self {
+            Entrant::Named(name) => name.to_string(),
+            Entrant::Latent(_) => Entrant::LATENT.to_string(),
+        }
+    }
+
+    fn start(&self, queries: usize, seed: u64) -> Box<dyn Strategy> {
+        match self {
+            Entrant::Named(name) => name.start(queries, seed),
+            Entrant::Latent(proposer) => {
+                Box::new(LatentSearch::new(Arc::clone(proposer), LatentConfig::of(queries), seed))
+            }
+        }
+    }
+
+    /// Only ours looks at the table's own columns; the others are as published.
+    fn view(&self) -> View {
+        match self {
+            Entrant::Named(StrategyName::Bayes) => View::Rich,
+            Entrant::Named(_) | Entrant::Latent(_) => View::Plain,
+        }
+    }
+}
 
 /// The networks that a search asked for, in order, as places of the benchmark.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,32 +81,32 @@ impl Trajectory {
     }
 }
 
-/// Runs a strategy for each seed. Networks that are not `feasible` are never proposed.
+/// Runs a strategy for each seed.
 ///
 /// # Errors
 /// If a search cannot go on.
 pub fn search_pool(
     pool: &Pool,
     labels: &[f64],
-    strategy: StrategyName,
+    entrant: &Entrant,
     queries: usize,
     seeds: &[u64],
 ) -> Result<Vec<Trajectory>, RunError> {
-    let run = |seed: &u64| run_one(pool, labels, strategy, queries, *seed, None);
+    let run = |seed: &u64| run_one(pool, labels, entrant, queries, *seed, None);
     Ok(seeds.par_iter().map(run).collect::<Result<_, SearchError>>()?)
 }
 
 pub(super) fn run_one(
     pool: &Pool,
     labels: &[f64],
-    strategy: StrategyName,
+    entrant: &Entrant,
     queries: usize,
     seed: u64,
     feasible: Option<&[bool]>,
 ) -> Result<Trajectory, SearchError> {
     let clock = Stopwatch::start();
-    let mut site = pool.site(view_of(strategy), feasible);
-    let mut strategy = strategy.start(queries, seed);
+    let mut site = pool.site(entrant.view(), feasible);
+    let mut strategy = entrant.start(queries, seed);
     let mut places = Vec::with_capacity(queries);
     while places.len() < queries {
         match strategy.ask(&mut site, &[]) {
@@ -82,30 +124,25 @@ pub(super) fn run_one(
     Ok(Trajectory { seed, places, seconds: clock.seconds() })
 }
 
-/// Only ours looks at the table's own columns; the others are as published.
-fn view_of(strategy: StrategyName) -> View {
-    match strategy {
-        StrategyName::Bayes => View::Rich,
-        StrategyName::Random
-        | StrategyName::Evolution
-        | StrategyName::Local
-        | StrategyName::Reinforce
-        | StrategyName::Guided
-        | StrategyName::Bananas => View::Plain,
-    }
+/// The least label of the best networks, which are this share of all; of the very best alone if the share is zero.
+pub fn goal(labels: &[f64], share: f64) -> f64 {
+    let mut sorted = labels.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let best = ((labels.len() as f64 * share).round() as usize).clamp(1, labels.len());
+    sorted[best - 1]
 }
 
 /// A strategy over all seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchScores {
     /// The strategy.
-    pub strategy: StrategyName,
+    pub strategy: String,
     /// Seeds.
     pub seeds: usize,
-    /// For each seed, queries until the best network of the table was found; nothing if it was not.
-    pub to_optimum: Vec<Option<usize>>,
+    /// For each seed, queries until a network as good as the goal was found; nothing if none was.
+    pub to_goal: Vec<Option<usize>>,
     /// Their median, if at least half of the searches found it.
-    pub median_to_optimum: Option<f64>,
+    pub median_to_goal: Option<f64>,
     /// The most of them, if every search found it.
     pub all_by: Option<usize>,
     /// What the best label found lacks to the best of the table, after each query.
@@ -134,21 +171,22 @@ pub struct AgainstRandom {
 }
 
 impl SearchScores {
-    /// Scores trajectories against those of random search with the same seeds, after each of the query counts `at`.
+    /// Scores trajectories against those of random search with the same seeds, after each of the query counts `at`; a label
+    /// of `goal` or more is what is searched for.
     pub fn of(
-        strategy: StrategyName,
+        strategy: String,
         found: &[Trajectory],
         random: &[Trajectory],
-        labels: &[f64],
+        (labels, goal): (&[f64], f64),
         test: Option<&[f64]>,
         at: &[usize],
     ) -> SearchScores {
         let best = labels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let reached =
-            |of: &Trajectory| of.places.iter().position(|place| labels[*place] == best).map(|query| query + 1);
-        let to_optimum: Vec<Option<usize>> = found.iter().map(reached).collect();
+            |of: &Trajectory| of.places.iter().position(|place| labels[*place] >= goal).map(|query| query + 1);
+        let to_goal: Vec<Option<usize>> = found.iter().map(reached).collect();
         // A search that did not find it needs more queries than any that did.
-        let queries: Vec<f64> = to_optimum.iter().map(|q| q.map_or(f64::INFINITY, |q| q as f64)).collect();
+        let queries: Vec<f64> = to_goal.iter().map(|q| q.map_or(f64::INFINITY, |q| q as f64)).collect();
         let curves: Vec<Vec<f64>> = found.iter().map(|of| of.best_so_far(labels)).collect();
         let longest = curves.iter().map(Vec::len).max().unwrap_or(0);
         let regret = |query: usize| {
@@ -161,9 +199,9 @@ impl SearchScores {
         SearchScores {
             strategy,
             seeds: found.len(),
-            median_to_optimum: Some(stats::median(&queries)).filter(|median| median.is_finite()),
-            all_by: to_optimum.iter().copied().collect::<Option<Vec<usize>>>().and_then(|all| all.into_iter().max()),
-            to_optimum,
+            median_to_goal: Some(stats::median(&queries)).filter(|median| median.is_finite()),
+            all_by: to_goal.iter().copied().collect::<Option<Vec<usize>>>().and_then(|all| all.into_iter().max()),
+            to_goal,
             regret: (0..longest).map(regret).collect(),
             test: test.map(|test| Moments::of(&tested(test))),
             against_random: at.iter().map(|queries| against(found, random, labels, *queries)).collect(),
@@ -199,15 +237,17 @@ mod tests {
         let found = [walk(1, &[0, 2, 1]), walk(2, &[3, 1, 2])];
         let random = [walk(1, &[1, 0, 3]), walk(2, &[3, 0, 1])];
         let test = [1.0, 2.0, 3.0, 4.0];
-        let scores = SearchScores::of(StrategyName::Local, &found, &random, &labels, Some(&test), &[1, 2]);
-        assert_eq!(scores.to_optimum, [Some(2), Some(3)]);
-        assert_eq!((scores.median_to_optimum, scores.all_by), (Some(2.5), Some(3)));
+        let scores =
+            SearchScores::of("local".into(), &found, &random, (&labels, goal(&labels, 0.0)), Some(&test), &[1, 2]);
+        assert_eq!(scores.to_goal, [Some(2), Some(3)]);
+        assert_eq!((scores.median_to_goal, scores.all_by), (Some(2.5), Some(3)));
         let regret: Vec<f64> = scores.regret.iter().map(|r| (r.mean * 10.0).round() / 10.0).collect();
         assert_eq!(regret, [0.5, 0.1, 0.0]);
         let pairs: Vec<(f64, f64)> = scores.against_random.iter().map(|pair| (pair.better, pair.equal)).collect();
         assert_eq!(pairs, [(0.0, 0.5), (0.5, 0.5)]);
         assert_eq!(scores.test.map(|test| test.mean), Some(3.0));
-        let never = SearchScores::of(StrategyName::Random, &random, &random, &labels, None, &[]);
-        assert_eq!((never.median_to_optimum, never.all_by), (None, None));
+        let never = SearchScores::of("random".into(), &random, &random, (&labels, 0.9), None, &[]);
+        assert_eq!((never.median_to_goal, never.all_by), (None, None));
+        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| goal(&labels, share)), [0.9, 0.9, 0.7, 0.1]);
     }
 }

@@ -85,9 +85,8 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 fn whole_lines<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Vec<T>, usize), RunError> {
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
-    let entry = |(at, line): (usize, &[u8])| {
-        serde_json::from_slice(line).map_err(|e| wrong_line(path, at + 1, e.to_string()))
-    };
+    let entry =
+        |(at, line): (usize, &[u8])| serde_json::from_slice(line).map_err(|e| wrong_line(path, at + 1, e.to_string()));
     Ok((lines.map(entry).collect::<Result<_, _>>()?, whole))
 }
 

@@ -142,7 +142,8 @@ impl StrategyName {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name, as people write it.
+    pub fn name(self) -> &'static str {
         match self {
             StrategyName::Random => "random",
             StrategyName::Evolution => "evolution",

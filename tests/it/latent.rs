@@ -95,7 +95,6 @@ fn what_no_latent_space_can_be_made_of_is_explained() {
         &["latent", "fit", "--table", "table.yaml", "--learning-rate", "-1"],
         &["latent", "search", "--model", "absent.safetensors"],
         &["latent", "search", "--model", "text.safetensors"],
-        &["latent", "race"],
     ];
     assert_snapshot!("latent_faults", calls.map(|args| transcript(args, folder.path())).concat());
 }

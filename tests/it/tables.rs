@@ -134,5 +134,5 @@ fn a_table_that_does_not_exist_names_those_that_do() {
     let error = Table::open("nas-bench-999", None).expect_err("there is none").to_string();
     assert!(error.contains("nas-bench-201"), "{error}");
     let error = Table::open("nas-bench-201", None).expect_err("its files are not built in").to_string();
-    assert!(error.contains("--path"), "{error}");
+    assert!(error.contains("--data"), "{error}");
 }

@@ -1,7 +1,6 @@
 //! `netwright latent`: a latent space of networks, fitted, searched and shown.
 
 mod fit;
-mod race;
 mod search;
 mod show;
 
@@ -29,8 +28,6 @@ enum Verb {
     Search(Box<search::SearchArgs>),
     /// Draw the map of a fitted latent space, or the way from one network to another, as SVG.
     Show(show::ShowArgs),
-    /// Queries of a table until one of its best networks is met: latent search, regularised evolution, random search.
-    Race(race::RaceArgs),
 }
 
 pub(super) fn latent(args: &LatentArgs) -> anyhow::Result<Exit> {
@@ -38,7 +35,6 @@ pub(super) fn latent(args: &LatentArgs) -> anyhow::Result<Exit> {
         Verb::Fit(args) => fit::fit(args),
         Verb::Search(args) => search::search(args),
         Verb::Show(args) => show::show(args),
-        Verb::Race(args) => race::race(args),
     }
 }
 
