@@ -86,7 +86,7 @@ fn what_no_latent_space_can_be_made_of_is_explained() {
     let folder = tempdir().expect("a temporary folder");
     write_table(folder.path(), 30);
     fs::write(folder.path().join("text.safetensors"), "this is no model").expect("it is writable");
-    let calls: [&[&str]; 9] = [
+    let calls: [&[&str]; 8] = [
         &["latent", "fit", "--space", "nats-sss"],
         &["latent", "fit", "--space", "resnet"],
         &["latent", "fit", "--table", "table.yaml"],
