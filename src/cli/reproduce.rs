@@ -23,7 +23,7 @@ pub(super) struct ReproduceArgs {
 enum Reproduction {
     /// Neural Predictor for Neural Architecture Search (Wen and others, 2019): its network on its splits, the cascade,
     /// hyper-parameters by folds, selection of architectures.
-    NeuralPredictor(NeuralPredictorArgs),
+    NeuralPredictor(Box<NeuralPredictorArgs>),
     /// NAS_with_GNN_predictor (2020): random networks trained, a graph network and baselines that rank them, evolution over
     /// its predictions against random search, both trained in full.
     NasWithGnnPredictor(Box<GnnStudyArgs>),

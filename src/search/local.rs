@@ -38,9 +38,8 @@ impl Local {
             let (genotype, accuracy) = self.told[self.walked].clone();
             self.known.insert(genotype.clone(), accuracy.unwrap_or(f64::NEG_INFINITY));
             self.walked += 1;
-            match &self.place {
-                None => self.place = Some(self.around(site, genotype)),
-                Some(_) => {}
+            if self.place.is_none() {
+                self.place = Some(self.around(site, genotype));
             }
             self.settle(site);
         }

@@ -45,11 +45,11 @@ pub struct Guide<'a> {
 pub type Observe<'a> = &'a mut (dyn FnMut(usize, &EpochRecord) + Send);
 type ObserveHere<'a> = &'a mut dyn FnMut(usize, &EpochRecord);
 
-/// Trains a network on a device. The CPU gives the bits of [`train`]; a GPU sees the same pictures in the same order and
+/// Trains a network on a device. The CPU gives the bits of [`train`](super::train()); a GPU sees the same pictures in the same order and
 /// adds up in another order, so its results agree within rounding. Checkpoints of one device serve the other.
 ///
 /// # Errors
-/// As [`train`], or if a GPU fails.
+/// As [`train`](super::train()), or if a GPU fails.
 pub fn train_on(device: &Device, job: &Job, observe: &mut dyn FnMut(&EpochRecord)) -> Result<Trained, TrainError> {
     match device {
         Device::Cpu => train_job(job, &Guide::default(), observe),

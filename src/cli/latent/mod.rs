@@ -27,7 +27,7 @@ enum Verb {
     /// Climb in a fitted latent space to networks that promise more, under a limit of complexity.
     Search(Box<search::SearchArgs>),
     /// Draw the map of a fitted latent space, or the way from one network to another, as SVG.
-    Show(show::ShowArgs),
+    Show(Box<show::ShowArgs>),
 }
 
 pub(super) fn latent(args: &LatentArgs) -> anyhow::Result<Exit> {

@@ -63,7 +63,7 @@ fn unit_body<S: Simd>(w: usize, input: &[f32], own: &[f32], state: &[f32], gates
     }
 }
 
-/// Gradients of [`unit`], added to those of `input`, `own` and `state`.
+/// Gradients of [`unit()`], added to those of `input`, `own` and `state`.
 pub fn unit_backward(
     width: usize,
     (own, state, gates): (&[f32], &[f32], &[f32]),
