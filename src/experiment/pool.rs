@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::predictors::Benchmark;
 use crate::predictor::Sample;
-use crate::search::Site;
+use crate::search::{Site, one_change_away};
 use crate::space::{Genotype, Space};
 
 /// Neighbours of a network whose neighbours in the space are not in the table.
@@ -141,20 +141,11 @@ impl Site for PoolSite<'_> {
 
     /// Networks that differ in one choice; where a table holds few of a large space, those that differ in the fewest.
     fn neighbours(&mut self, genotype: &Genotype) -> Vec<Genotype> {
-        let own = self.pool.space.choices_of(genotype);
-        let mut found: Vec<Genotype> = Vec::new();
-        for (place, options) in self.pool.space.choices().into_iter().enumerate() {
-            for option in (0..options).filter(|option| *option != own[place]) {
-                let mut changed = own.clone();
-                changed[place] = option;
-                found.extend(self.assemble(&changed).filter(|other| other != genotype));
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
+        let found = one_change_away(self, genotype);
         if !found.is_empty() {
             return found;
         }
+        let own = self.pool.space.choices_of(genotype);
         let distance = |other: &Genotype| {
             self.pool.space.choices_of(other).iter().zip(&own).filter(|(theirs, own)| theirs != own).count()
         };

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::svg::escaped;
+
 /// A graph to be drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawnGraph {
@@ -135,10 +137,6 @@ fn colour(share: f64) -> String {
     let (a, b, part) = (SCALE[below], SCALE[below + 1], at - below as f64);
     let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * part).round() as u8;
     format!("#{:02x}{:02x}{:02x}", mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -24,8 +24,9 @@ pub use guided::{Guided, GuidedConfig};
 pub use local::Local;
 pub use random::Random;
 pub use reinforce::{Reinforce, ReinforceConfig};
+pub use rounds::{Planner, Rounds};
 pub use shortlist::{Looked, second_opinion};
-pub use site::Site;
+pub use site::{Site, one_change_away};
 
 use crate::predictor::PredictorError;
 use crate::space::Genotype;

@@ -7,15 +7,18 @@ use super::{Proposal, SearchError, Site, Strategy};
 use crate::space::Genotype;
 
 /// Decides what a round proposes.
-pub(super) trait Planner {
+pub trait Planner {
     /// The most promising new networks after these trainings, best first; what is missing to a round is drawn at random.
     /// The first round is planned with nothing told.
+    ///
+    /// # Errors
+    /// If what plans cannot be fitted.
     fn plan(&self, told: &[(Genotype, Option<f64>)], site: &mut dyn Site) -> Result<Vec<Proposal>, SearchError>;
 }
 
 /// A strategy in rounds: `initial` trainings, then `per_round` after each plan.
-pub(super) struct Rounds<P> {
-    pub planner: P,
+pub struct Rounds<P> {
+    planner: P,
     initial: usize,
     per_round: usize,
     seed: u64,
@@ -26,6 +29,7 @@ pub(super) struct Rounds<P> {
 }
 
 impl<P: Planner> Rounds<P> {
+    /// A search with its seed.
     pub fn new(planner: P, initial: usize, per_round: usize, seed: u64) -> Self {
         Rounds { planner, initial, per_round, seed, told: Vec::new(), seen: HashSet::new(), planned: None }
     }

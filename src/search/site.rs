@@ -47,16 +47,7 @@ pub trait Site {
 
     /// The other networks that differ in one choice.
     fn neighbours(&mut self, genotype: &Genotype) -> Vec<Genotype> {
-        let (choices, own) = (self.choices(), self.choices_of(genotype));
-        let mut found = BTreeSet::new();
-        for (place, options) in choices.into_iter().enumerate() {
-            for option in (0..options).filter(|option| *option != own[place]) {
-                let mut changed = own.clone();
-                changed[place] = option;
-                found.extend(self.assemble(&changed).filter(|other| other != genotype));
-            }
-        }
-        found.into_iter().collect()
+        one_change_away(self, genotype)
     }
 
     /// Every network there is, where they are few enough to be listed.
@@ -69,4 +60,18 @@ pub trait Site {
     fn promise(&mut self, _: &Genotype) -> Option<f64> {
         None
     }
+}
+
+/// The other networks of a site that differ in one choice.
+pub fn one_change_away<S: Site + ?Sized>(site: &mut S, genotype: &Genotype) -> Vec<Genotype> {
+    let (choices, own) = (site.choices(), site.choices_of(genotype));
+    let mut found = BTreeSet::new();
+    for (place, options) in choices.into_iter().enumerate() {
+        for option in (0..options).filter(|option| *option != own[place]) {
+            let mut changed = own.clone();
+            changed[place] = option;
+            found.extend(site.assemble(&changed).filter(|other| other != genotype));
+        }
+    }
+    found.into_iter().collect()
 }

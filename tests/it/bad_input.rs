@@ -13,6 +13,7 @@ use image::{Rgb, RgbImage};
 use insta::assert_snapshot;
 use tempfile::{TempDir, tempdir};
 
+use crate::cli::small_model;
 use crate::program::{netwright, stderr, transcript};
 use crate::small_run::{EXACT_LIMITS, config, decide};
 
@@ -225,22 +226,10 @@ fn numpy_archives_that_hold_something_else_are_named() {
     assert_snapshot!("numpy", told.concat());
 }
 
-/// A model as a run writes it.
-fn model() -> Vec<u8> {
-    use netwright::graph::{Weights, deployable};
-    use netwright::space::{MacroConfig, MacroSpace};
-    let config = MacroConfig { width: 0.25, head: 32, classes: 10, ..MacroConfig::default() };
-    let space = MacroSpace::new(config).expect("the space is valid");
-    let graph = space.lower(&space.parse("000001-010000-100000-000110-000001").expect("it is a genotype"));
-    let weights = Weights::init(&graph, &mut netwright::seed::stream(1, "weights", 0));
-    let deployed = deployable(&graph);
-    netwright::onnx::encode(&deployed.graph, &deployed.weights(&weights), &Default::default())
-}
-
 #[test]
 fn models_that_are_damaged_are_named_by_both_commands() {
     let folder = tempdir().expect("a temporary folder");
-    let model = model();
+    let model = small_model();
     let replaced = |from: &[u8], to: &[u8]| {
         let at = model.windows(from.len()).position(|bytes| bytes == from).expect("it is in the model");
         [&model[..at], to, &model[at + from.len()..]].concat()

@@ -98,7 +98,7 @@ fn a_damaged_model_never_ends_in_a_panic() {
 }
 
 /// A small network as the library exports it.
-fn small_model() -> Vec<u8> {
+pub fn small_model() -> Vec<u8> {
     use netwright::graph::{Weights, deployable};
     use netwright::space::{MacroConfig, MacroSpace};
     let config = MacroConfig { width: 0.25, head: 32, classes: 10, ..MacroConfig::default() };
