@@ -9,8 +9,8 @@ use super::device::DeviceArgs;
 use super::training::TrainingArgs;
 use super::{Exit, print, print_json};
 use crate::experiment::{
-    BUILT_IN_SOURCE, DataTask, Label, LabelPlan, Labels, Networks, Recipe, Sources, TaskList, TaskRanges, check_width,
-    draw_tasks, label as label_networks, write_table,
+    DataTask, Label, LabelPlan, Labels, Networks, Recipe, Sources, TaskList, TaskRanges, check_width, draw_tasks,
+    is_built_in, label as label_networks, write_table,
 };
 use crate::nn::runtime;
 use crate::report::{percent, plain_table};
@@ -52,7 +52,7 @@ struct LabelsArgs {
     /// So many different networks at random instead.
     #[arg(long, required_unless_present = "networks", value_parser = clap::value_parser!(u32).range(1..))]
     random: Option<u32>,
-    /// A data set as a task: a folder, or `built-in`; can be repeated.
+    /// A data set as a task: a folder, `built-in`, `built-in:textures` or `built-in:glyphs`; can be repeated.
     #[arg(long, required_unless_present = "tasks")]
     data: Vec<String>,
     /// More tasks, from a YAML file.
@@ -102,7 +102,7 @@ struct LabelsArgs {
 
 #[derive(Args)]
 struct TasksArgs {
-    /// A folder of images, or `built-in`; can be repeated.
+    /// A folder of images, `built-in`, `built-in:textures` or `built-in:glyphs`; can be repeated.
     #[arg(long, required = true)]
     sources: Vec<String>,
     /// Number of tasks.
@@ -268,9 +268,9 @@ fn tasks(args: &TasksArgs) -> anyhow::Result<Exit> {
     let mut known = Vec::new();
     for source in &args.sources {
         let classes = sources.open(source, None)?.classes.clone();
-        let path = match source.as_str() {
-            BUILT_IN_SOURCE => source.clone(),
-            folder => std::path::absolute(folder).map_or(folder.to_string(), |path| path.display().to_string()),
+        let path = match is_built_in(source) {
+            true => source.clone(),
+            false => std::path::absolute(source).map_or(source.clone(), |path| path.display().to_string()),
         };
         known.push((path, classes));
     }

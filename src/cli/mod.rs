@@ -10,6 +10,8 @@ mod data;
 mod device;
 mod doctor;
 #[cfg(feature = "train")]
+mod generate;
+#[cfg(feature = "train")]
 mod gnn_study;
 mod inspect;
 #[cfg(feature = "train")]
@@ -98,6 +100,9 @@ enum Verb {
     /// A latent space of networks: fitted to a table, searched along its slopes, shown.
     #[cfg(feature = "train")]
     Latent(Box<latent::LatentArgs>),
+    /// Networks for a data set and a target, ranked by what was learned from other data sets; nothing is trained.
+    #[cfg(feature = "train")]
+    Generate(Box<generate::GenerateArgs>),
     /// Repeat a published study, on a table of trained networks or on networks trained for it.
     #[cfg(feature = "train")]
     Reproduce(reproduce::ReproduceArgs),
@@ -153,6 +158,8 @@ pub fn main() -> ExitCode {
         Verb::Predictor(args) => predictor::predictor(&args),
         #[cfg(feature = "train")]
         Verb::Latent(args) => latent::latent(&args),
+        #[cfg(feature = "train")]
+        Verb::Generate(args) => generate::generate(&args),
         #[cfg(feature = "train")]
         Verb::Reproduce(args) => reproduce::reproduce(&args),
         #[cfg(feature = "train")]

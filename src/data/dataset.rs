@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::collection::{Collection, Parts, Sizes};
 use super::parts::{self, BuiltIn};
+use super::patterns::{self, Family};
 use super::source::Source;
 use super::{DataError, Format, Images, cifar, folders, format, idx, npz};
 use crate::graph::Shape;
@@ -145,6 +146,12 @@ impl Dataset {
     pub fn built_in(options: &BuiltIn) -> Self {
         let [train, validation, test] = parts::draw(options);
         Dataset::new("parts", parts::class_names(), train, validation, test)
+    }
+
+    /// Another procedural set, of a side in pixels.
+    pub fn procedural(family: Family, options: &BuiltIn, side: usize) -> Self {
+        let [train, validation, test] = patterns::draw(family, options, side);
+        Dataset::new(family.name(), family.class_names(), train, validation, test)
     }
 
     /// Reads a folder. These are recognised by what lies in it, or in the only folder inside of it:

@@ -1,10 +1,6 @@
 //! Images of one size as a file holds them, on their way into a [`Collection`].
 
-use image::GrayImage;
-use rayon::prelude::*;
-
 use super::collection::{Collection, Sizes, check_same_classes};
-use super::decode::fit;
 use super::folders::without_equal_channels;
 use super::source::{MOST_BYTES, Source};
 use super::split::limit;
@@ -117,13 +113,7 @@ impl Raw {
         }
         let shape = Shape::new(self.shape.channels, height, width);
         check_memory(&source.path, images.len(), shape)?;
-        // Channels are resampled independently of each other, so that each plane is a grey image.
-        let (w, h) = (self.shape.width as u32, self.shape.height as u32);
-        let resized = images.all_pixels().par_chunks_exact(self.shape.plane()).flat_map_iter(|plane| {
-            let plane = GrayImage::from_raw(w, h, plane.to_vec()).expect("the shape gives the number of pixels");
-            fit(&plane, width as u32, height as u32).into_raw()
-        });
-        Ok(Images::new(shape, resized.collect(), images.labels().to_vec()))
+        Ok(images.resized(height, width))
     }
 }
 

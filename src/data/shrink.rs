@@ -38,7 +38,7 @@ fn shrink(images: &Images, to: Shape) -> Images {
 }
 
 /// Luma of ITU-R BT.601; the mean of channels that are not three.
-fn grey(pixels: &[u8], shape: Shape) -> Vec<u8> {
+pub(super) fn grey(pixels: &[u8], shape: Shape) -> Vec<u8> {
     let weights: Vec<u32> = if shape.channels == 3 { vec![299, 587, 114] } else { vec![1; shape.channels] };
     let whole: u32 = weights.iter().sum();
     let value = |at: usize, c: usize| u32::from(pixels[c * shape.plane() + at]);

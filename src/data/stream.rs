@@ -16,6 +16,12 @@ pub(super) enum Purpose {
     Order = 4,
     /// How an image is augmented, at (epoch, image).
     Augment = 5,
+    /// A texture, at (part of the set, index).
+    Texture = 6,
+    /// A picture of a glyph, at (part of the set, index).
+    Glyph = 7,
+    /// A glyph itself, at (glyph).
+    GlyphKind = 8,
 }
 
 /// The stream of `purpose` at a position.

@@ -9,6 +9,7 @@ mod latent_baselines;
 mod latent_data;
 mod latent_fit;
 mod latent_search;
+mod meta;
 mod neural_predictor;
 mod operator;
 mod pool;
@@ -26,12 +27,16 @@ pub use engine::{Peak, PredictorTime, StepTime, peak, time_predictor, time_step}
 pub use gnn_study::{Found, GnnFindings, GnnProgress, GnnStudy, GnnStudyError, gnn_study, gnn_study_training};
 pub use labels::{
     BUILT_IN_SOURCE, DataTask, Label, LabelError, Labels, Networks, Plan as LabelPlan, Recipe, Sources, TaskList,
-    TaskRanges, check_width, draw_tasks, label, space_for, write_table,
+    TaskRanges, check_width, draw_tasks, is_built_in, label, space_for, write_table,
 };
 pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, evaluate_latencies};
 pub use latent_data::{Complexity, LatentData, LatentDataError, Split};
 pub use latent_fit::{LatentReport, PerformanceScores, fit_latent};
 pub use latent_search::{ClimbScores, FoundNetwork, LatentFound, LatentSearchConfig, search_latent};
+pub use meta::{
+    BestOf, BestOfPlan, Database, FeatureTraining, Labelled, MetaError, PublishedReport, PublishedScores,
+    RankingReport, Taus, best_of, published, ranking, train_features,
+};
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};
 pub use pool::{Pool, PoolSite, View};

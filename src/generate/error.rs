@@ -24,6 +24,33 @@ pub enum GenerateError {
         /// Networks needed.
         needed: usize,
     },
+    /// Not enough data sets to learn from.
+    #[error(
+        "{found} tasks are too few to learn from\nhint: label networks on {needed} or more, with differences among them"
+    )]
+    FewTasks {
+        /// Tasks given.
+        found: usize,
+        /// Tasks needed.
+        needed: usize,
+    },
+    /// Hardly any images.
+    #[error("{found} training images tell too little of a data set\nhint: give {needed} or more")]
+    FewImages {
+        /// Images given.
+        found: usize,
+        /// Images needed.
+        needed: usize,
+    },
+    /// A data set without anything to tell apart.
+    #[error("{found} class leaves nothing to tell apart\nhint: give a data set of two classes or more")]
+    FewClasses {
+        /// Its classes.
+        found: usize,
+    },
+    /// A data set of classes that the model was not made for.
+    #[error("the model was fitted to classes of another kind")]
+    OtherClasses,
     /// A complexity that has no logarithm.
     #[error("the complexity {value} of network {index} is not a positive number")]
     Complexity {
@@ -42,7 +69,9 @@ pub enum GenerateError {
     #[error("`{0}` does not climb\nhint: choose one of sgd, momentum, adam")]
     UnknownClimber(String),
     /// A file that holds no model.
-    #[error("`{origin}` is not a latent model: {reason}\nhint: make one with `netwright latent fit --out {origin}`")]
+    #[error(
+        "`{origin}` is not a model: {reason}\nhint: make one with `netwright latent fit` or `netwright generate fit`"
+    )]
     NotAModel {
         /// The file.
         origin: String,
@@ -51,7 +80,7 @@ pub enum GenerateError {
     },
     /// A model of another version.
     #[error(
-        "`{origin}` has schema version {found}, this netwright reads {expected}\nhint: fit it again with `netwright latent fit`"
+        "`{origin}` has schema version {found}, this netwright reads {expected}\nhint: fit it again with this netwright"
     )]
     Version {
         /// The file.

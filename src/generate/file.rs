@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::GenerateError;
 use super::config::VaeConfig;
 use super::vae::{GraphVae, Scale};
+use super::weights::{Block, WeightLayout};
 use crate::space::Space;
 
 /// Version of the file.
@@ -46,21 +47,8 @@ pub struct ModelCard {
 impl GraphVae {
     /// The model as a safetensors file: an array for each matrix, the card in the header.
     pub fn to_bytes(&self, card: &ModelCard) -> Vec<u8> {
-        let arrays: Vec<(&str, Vec<usize>, Vec<u8>)> = self
-            .layout
-            .named()
-            .map(|(name, block)| {
-                let bytes = block.of(&self.weights).iter().flat_map(|w| w.to_le_bytes()).collect();
-                (name, vec![block.rows, block.columns], bytes)
-            })
-            .collect();
-        let views = arrays.iter().map(|(name, shape, bytes)| {
-            (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a block has as many values as its shape"))
-        });
         let card_text = serde_json::to_string(card).expect("a card is plain data");
-        let notes = [(VERSION_NOTE, card.schema_version.to_string()), (CARD_NOTE, card_text)];
-        let notes: HashMap<String, String> = notes.into_iter().map(|(name, text)| (name.to_string(), text)).collect();
-        safetensors::serialize(views, Some(notes)).expect("views of whole arrays can be written")
+        arrays_to_bytes(self.layout.arrays("", &self.weights), card.schema_version, card_text)
     }
 
     /// The model in a file's bytes; `origin` names the file in messages.
@@ -69,15 +57,7 @@ impl GraphVae {
     /// If the bytes are no model, or one of another version.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<(GraphVae, Space, ModelCard), GenerateError> {
         let wrong = |reason: String| GenerateError::NotAModel { origin: origin.to_string(), reason };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(e.to_string()))?;
-        let note = |name: &str| header.metadata().as_ref().and_then(|notes| notes.get(name));
-        let version = note(VERSION_NOTE).ok_or_else(|| wrong("its header has no schema version".to_string()))?;
-        if *version != MODEL_VERSION.to_string() {
-            let (origin, found) = (origin.to_string(), version.clone());
-            return Err(GenerateError::Version { origin, found, expected: MODEL_VERSION });
-        }
-        let card = note(CARD_NOTE).ok_or_else(|| wrong("its header has no card".to_string()))?;
-        let card: ModelCard = serde_json::from_str(card).map_err(|e| wrong(format!("its card is broken: {e}")))?;
+        let card: ModelCard = card_of(bytes, MODEL_VERSION, origin)?;
         let space = Space::named(&card.space)?;
         let VaeConfig { hidden, latent, emitter, head, .. } = card.config;
         // Maps between these sizes are in the file: a card of larger ones is wrong, and must not take all memory first.
@@ -96,19 +76,74 @@ impl GraphVae {
         let mut vae = GraphVae::new(&space, card.config.clone(), 0)?;
         (vae.performance_scale, vae.complexity_scale) = (card.performance_scale, card.complexity_scale);
         let arrays = SafeTensors::deserialize(bytes).map_err(|e| wrong(e.to_string()))?;
-        for (name, block) in vae.layout.named() {
-            let view = arrays.tensor(name).map_err(|e| wrong(e.to_string()))?;
-            if view.dtype() != Dtype::F32 || view.shape() != [block.rows, block.columns] {
-                return Err(wrong(format!("array `{name}` has not the shape that its card tells")));
-            }
-            let number = |b: &[u8]| f32::from_le_bytes(b.try_into().expect("chunks have four bytes"));
-            let values = view.data().chunks_exact(4).map(number);
-            block.of_mut(&mut vae.weights).iter_mut().zip(values).for_each(|(weight, value)| *weight = value);
+        vae.layout.fill("", &mut vae.weights, &arrays).map_err(wrong)?;
+        Ok((vae, space, card))
+    }
+}
+
+/// A matrix with its name and its shape.
+pub(super) type Array = (String, Vec<usize>, Vec<f32>);
+
+/// A safetensors file of matrices, with version and card in its header.
+pub(super) fn arrays_to_bytes(arrays: Vec<Array>, version: u32, card: String) -> Vec<u8> {
+    let bytes = |values: Vec<f32>| values.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+    let arrays: Vec<_> = arrays.into_iter().map(|(name, shape, values)| (name, shape, bytes(values))).collect();
+    let views = arrays.iter().map(|(name, shape, bytes)| {
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a block has as many values as its shape"))
+    });
+    let notes = [(VERSION_NOTE, version.to_string()), (CARD_NOTE, card)];
+    let notes: HashMap<String, String> = notes.into_iter().map(|(name, text)| (name.to_string(), text)).collect();
+    safetensors::serialize(views, Some(notes)).expect("views of whole arrays can be written")
+}
+
+/// The card in a file's header, if the file has the version that is expected.
+pub(super) fn card_of<C: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    expected: u32,
+    origin: &str,
+) -> Result<C, GenerateError> {
+    let wrong = |reason: String| GenerateError::NotAModel { origin: origin.to_string(), reason };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(e.to_string()))?;
+    let note = |name: &str| header.metadata().as_ref().and_then(|notes| notes.get(name));
+    let version = note(VERSION_NOTE).ok_or_else(|| wrong("its header has no schema version".to_string()))?;
+    if *version != expected.to_string() {
+        let (origin, found) = (origin.to_string(), version.clone());
+        return Err(GenerateError::Version { origin, found, expected });
+    }
+    let card = note(CARD_NOTE).ok_or_else(|| wrong("its header has no card".to_string()))?;
+    serde_json::from_str(card).map_err(|e| wrong(format!("its card is broken: {e}")))
+}
+
+/// The values of an array of a file, if it has this shape and all are numbers.
+pub(super) fn values_of(arrays: &SafeTensors, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, String> {
+    let view = arrays.tensor(name).map_err(|e| e.to_string())?;
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        return Err(format!("array `{name}` has not the shape that its card tells"));
+    }
+    let number = |b: &[u8]| f32::from_le_bytes(b.try_into().expect("chunks have four bytes"));
+    let values: Vec<f32> = view.data().chunks_exact(4).map(number).collect();
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(format!("array `{name}` has values that are no numbers")),
+    }
+}
+
+impl WeightLayout {
+    /// The matrices of some weights, their names after a prefix.
+    pub(super) fn arrays(&self, prefix: &str, weights: &[f32]) -> Vec<Array> {
+        let array = |(name, block): (&str, Block)| {
+            (format!("{prefix}{name}"), vec![block.rows, block.columns], block.of(weights).to_vec())
+        };
+        self.named().map(array).collect()
+    }
+
+    /// Weights from the arrays of a file.
+    pub(super) fn fill(&self, prefix: &str, weights: &mut [f32], arrays: &SafeTensors) -> Result<(), String> {
+        for (name, block) in self.named() {
+            let values = values_of(arrays, &format!("{prefix}{name}"), [block.rows, block.columns])?;
+            block.of_mut(weights).copy_from_slice(&values);
         }
-        match vae.weights.iter().all(|weight| weight.is_finite()) {
-            true => Ok((vae, space, card)),
-            false => Err(wrong("some of its weights are no numbers".to_string())),
-        }
+        Ok(())
     }
 }
 
@@ -148,9 +183,9 @@ mod tests {
     fn what_is_no_model_of_this_version_is_refused_by_name() {
         let (vae, card) = model();
         let refused = |bytes: &[u8]| GraphVae::from_bytes(bytes, "here").unwrap_err().to_string();
-        assert!(refused(b"text").starts_with("`here` is not a latent model"));
+        assert!(refused(b"text").starts_with("`here` is not a model"));
         let whole = vae.to_bytes(&card);
-        assert!(refused(&whole[..whole.len() - 5]).contains("not a latent model"));
+        assert!(refused(&whole[..whole.len() - 5]).contains("not a model"));
         let newer = vae.to_bytes(&ModelCard { schema_version: 2, ..card.clone() });
         assert!(refused(&newer).contains("schema version 2, this netwright reads 1\nhint: "));
         let narrow = ModelCard { config: VaeConfig { hidden: 7, ..card.config.clone() }, ..card.clone() };

@@ -1,6 +1,5 @@
 //! A number predicted from a point of the latent space.
 
-use super::config::VaeConfig;
 use super::tape::{Id, Tape};
 use super::weights::{Block, WeightLayout};
 
@@ -13,16 +12,22 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub fn new(layout: &mut WeightLayout, name: &str, config: &VaeConfig) -> Self {
+    /// From so many inputs through two layers of so many units.
+    pub fn new(layout: &mut WeightLayout, name: &str, inputs: usize, units: usize) -> Self {
         let mut layer = |part: &str, inputs: usize, outputs: usize| {
             let name = format!("{name}.{part}");
             (layout.map(&name, inputs, outputs), layout.bias(&format!("{name}_bias"), outputs))
         };
         Head {
-            first: layer("first", config.latent, config.head),
-            second: layer("second", config.head, config.head),
-            output: layer("output", config.head, 1),
+            first: layer("first", inputs, units),
+            second: layer("second", units, units),
+            output: layer("output", units, 1),
         }
+    }
+
+    /// Predicts zero everywhere until it has learned.
+    pub fn begin_at_zero(&self, weights: &mut [f32]) {
+        self.output.0.of_mut(weights).fill(0.0);
     }
 
     /// (points, 1), standardised.

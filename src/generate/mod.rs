@@ -1,7 +1,9 @@
 //! Networks from a learned latent space: a graph autoencoder with predictors of performance and complexity, and a search
 //! along their gradients. It proposes genotypes; it neither trains networks nor writes files.
 
+mod adam;
 mod ascent;
+mod attention;
 mod config;
 mod decoder;
 mod encoder;
@@ -9,6 +11,7 @@ mod error;
 mod file;
 mod head;
 mod map;
+mod meta;
 mod plan;
 mod proposer;
 mod quality;
@@ -23,6 +26,10 @@ pub use config::VaeConfig;
 pub use error::GenerateError;
 pub use file::{MODEL_VERSION, ModelCard};
 pub use map::{Map, Step};
+pub use meta::{
+    ClassKind, Classes, FeatureNet, FeatureSpec, FitStep, META_VERSION, MetaCard, MetaConfig, MetaFile, MetaLabel,
+    MetaModel, MetaTask, Scored, TaskView,
+};
 pub use proposer::{Decoded, Proposer, Wanted};
 pub use quality::Sampling;
 pub use training::{Example, Losses};

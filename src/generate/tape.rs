@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::attention::{self, Heads, Reading};
 use super::weights::Block;
 use crate::nn::kernels::matrix::{Matrix, multiply};
 use crate::nn::kernels::recurrent;
@@ -50,6 +51,13 @@ enum Op {
         own: Id,
         state: Id,
         gates: Vec<f32>,
+    },
+    /// Queries and what they hear of keys and values, (rows, width).
+    Attend {
+        size: Heads,
+        readings: Arc<[Reading]>,
+        of: [Id; 3],
+        shares: Vec<f32>,
     },
     /// Columns side by side, each part so many rows from a first one on.
     Beside {
@@ -179,6 +187,18 @@ impl<'w> Tape<'w> {
         self.push(rows, width, data, Op::Unit { input, own, state, gates })
     }
 
+    /// Queries plus what they hear: see [`attention::attend`]. `of` are queries, keys and values.
+    pub fn attend(&mut self, size: Heads, readings: &Arc<[Reading]>, of: [Id; 3]) -> Id {
+        let [q, k, v] = of.map(|id| self.data(id));
+        let (data, shares) = attention::attend(size, readings, q, k, v);
+        self.push(
+            data.len() / size.width,
+            size.width,
+            data,
+            Op::Attend { size, readings: readings.clone(), of, shares },
+        )
+    }
+
     /// Parts of `rows` rows, each from its first row on, side by side.
     pub fn beside(&mut self, rows: usize, parts: Vec<(Id, usize)>) -> Id {
         let columns: usize = parts.iter().map(|(id, _)| self.shape(*id).1).sum();
@@ -224,6 +244,12 @@ impl<'w> Tape<'w> {
             slot.resize(self.values[id.0].data.len(), 0.0);
         }
         slot
+    }
+
+    /// The same out of its place, so that several can be written at once.
+    fn take(&self, of_values: &mut [Vec<f32>], id: Id) -> Vec<f32> {
+        self.slot(of_values, id);
+        std::mem::take(&mut of_values[id.0])
     }
 
     fn pass_on(&self, value: &Value, gradient: &[f32], gradients: &mut Gradients) {
@@ -272,12 +298,17 @@ impl<'w> Tape<'w> {
                 let sums = self.slot(of_values, *input);
                 recurrent::gated_backward(value.columns, self.data(*input), gates, gradient, sums);
             }
+            Op::Attend { size, readings, of, shares } => {
+                let [mut to_q, mut to_k, mut to_v] = of.map(|id| self.take(of_values, id));
+                let [q, k, v] = of.map(|id| self.data(id));
+                let sums = (to_q.as_mut_slice(), to_k.as_mut_slice(), to_v.as_mut_slice());
+                attention::attend_backward(*size, readings, (q, k, v, shares), gradient, sums);
+                for (id, sums) in of.iter().zip([to_q, to_k, to_v]) {
+                    of_values[id.0] = sums;
+                }
+            }
             Op::Unit { input, own, state, gates } => {
-                let mut take = |id: Id| {
-                    self.slot(of_values, id);
-                    std::mem::take(&mut of_values[id.0])
-                };
-                let (mut to_input, mut to_own, mut to_state) = (take(*input), take(*own), take(*state));
+                let [mut to_input, mut to_own, mut to_state] = [input, own, state].map(|id| self.take(of_values, *id));
                 recurrent::unit_backward(
                     value.columns,
                     (self.data(*own), self.data(*state), gates),
@@ -350,7 +381,9 @@ mod tests {
         let heard = tape.gated(messages);
         let bent = tape.tanh(heard);
         let cut = tape.relu(heard);
-        let wide = tape.beside(3, vec![(bent, 0), (cut, 0)]);
+        let readings: Arc<[Reading]> = Reading::of_themselves(&[2, 1]).into();
+        let looked = tape.attend(Heads { width: 4, heads: 2 }, &readings, [bent, cut, mixed]);
+        let wide = tape.beside(3, vec![(looked, 0), (cut, 0)]);
         let narrow = tape.linear(wide, blocks.back, None, None);
         let noise: Vec<f32> = (0..12).map(|i| (i as f32 - 5.0) / 7.0).collect();
         (input, tape.perturb(narrow, state, noise, 0.3))

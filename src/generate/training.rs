@@ -5,10 +5,12 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::GenerateError;
-use super::plan::{Batch, Record};
+use super::adam::Adam;
+use super::config::VaeConfig;
+use super::decoder::Decoder;
+use super::plan::{Batch, Plan, Record};
 use super::tape::{Id, Tape};
 use super::vae::{GraphVae, Scale};
-use crate::nn::kernels::adamw;
 use crate::seed;
 use crate::space::Dag;
 
@@ -37,14 +39,14 @@ pub struct Losses {
 }
 
 impl Losses {
-    fn add(&mut self, other: &Losses) {
+    pub(super) fn add(&mut self, other: &Losses) {
         self.reconstruction += other.reconstruction;
         self.divergence += other.divergence;
         self.performance += other.performance;
         self.complexity += other.complexity;
     }
 
-    fn divided(self, by: f64) -> Losses {
+    pub(super) fn divided(self, by: f64) -> Losses {
         Losses {
             reconstruction: self.reconstruction / by,
             divergence: self.divergence / by,
@@ -56,10 +58,6 @@ impl Losses {
 
 /// Graphs that one task computes forward and backward: results do not depend on threads.
 const PIECE: usize = 64;
-/// Longest gradient of a step; a longer one is shortened (Pascanu and others, 2013).
-const LONGEST_GRADIENT: f32 = 5.0;
-/// Share of the steps in which the step size rises.
-const WARM_UP: f64 = 0.05;
 /// Fewest graphs that a fit makes sense with.
 const FEWEST: usize = 16;
 
@@ -91,7 +89,8 @@ impl GraphVae {
         self.complexity_scale = Scale::of(&examples.iter().map(|e| e.complexity.ln()).collect::<Vec<f64>>());
         let known: Vec<Known> = examples.iter().map(|example| self.known(example)).collect();
         let steps = self.config.epochs * known.len().div_ceil(self.config.batch);
-        let mut optimiser = Adam::new(self, steps);
+        let VaeConfig { learning_rate, weight_decay, .. } = self.config;
+        let mut optimiser = Adam::new(&self.layout, learning_rate, weight_decay, steps);
         let mut order: Vec<usize> = (0..known.len()).collect();
         for epoch in 0..self.config.epochs {
             order.shuffle(&mut seed::stream(seed, "latent order", epoch as u64));
@@ -143,7 +142,7 @@ impl GraphVae {
         let noise = (0..tape.data(mean).len()).map(|_| normal(rng)).collect();
         let points = tape.perturb(mean, log_variance, noise, self.config.noise as f32);
         let mut losses = Losses::default();
-        let mut seeds = self.reconstruction(&mut tape, &batch, &records, points, &mut losses);
+        let mut seeds = self.decoder.reconstruction(&mut tape, &self.plan, &batch, &records, points, &mut losses);
         let performance = self.performance.apply(&mut tape, mean);
         let complexity = self.complexity.apply(&mut tape, mean);
         let error = |weight: f64, found: &f32, target: f32| {
@@ -161,30 +160,33 @@ impl GraphVae {
             of_complexity.push(slope);
         }
         seeds.extend([(performance, of_performance), (complexity, of_complexity)]);
-        seeds.extend(self.divergence(&tape, mean, log_variance, &mut losses));
+        seeds.extend(divergence(&tape, (mean, log_variance), self.config.divergence as f32, &mut losses));
         (tape.backward(seeds).of_weights, losses)
     }
+}
 
+impl Decoder {
     /// The decoder is shown each graph as far as it is decided and asked for the next choice.
-    fn reconstruction(
+    pub(super) fn reconstruction(
         &self,
         tape: &mut Tape,
+        plan: &Plan,
         batch: &Batch,
         records: &[&Record],
         points: Id,
         losses: &mut Losses,
     ) -> Vec<(Id, Vec<f32>)> {
-        let (graphs, kinds) = (records.len(), self.plan.codec.kinds());
+        let (graphs, kinds) = (records.len(), plan.codec.kinds());
         let mut seeds = Vec::new();
-        let mut decoding = self.decoder.begin(tape, points);
-        for (level, nodes) in self.plan.levels.iter().enumerate() {
+        let mut decoding = self.begin(tape, points);
+        for (level, nodes) in plan.levels.iter().enumerate() {
             let is_open = |node: usize| records.iter().any(|record| record.open_kinds[node].count_ones() > 1);
             if nodes.clone().any(is_open) {
-                let logits = self.decoder.kinds(tape, &self.plan, batch, &decoding);
+                let logits = self.kinds(tape, plan, batch, &decoding);
                 let mut slopes = vec![0.0; nodes.len() * graphs * kinds];
                 for node in nodes.clone() {
                     for (graph, record) in records.iter().enumerate() {
-                        let at = self.plan.row(node, graph, graphs) as usize * kinds;
+                        let at = plan.row(node, graph, graphs) as usize * kinds;
                         let (logits, slopes) = (&tape.data(logits)[at..][..kinds], &mut slopes[at..][..kinds]);
                         losses.reconstruction +=
                             cross_entropy(logits, record.open_kinds[node], record.kinds[node], slopes);
@@ -192,9 +194,9 @@ impl GraphVae {
                 }
                 seeds.push((logits, slopes));
             }
-            if let Some(logits) = self.decoder.edges(tape, &self.plan, batch, &decoding) {
+            if let Some(logits) = self.edges(tape, plan, batch, &decoding) {
                 let mut slopes = vec![0.0; tape.data(logits).len()];
-                for (place, choice) in self.plan.choices_into(level).into_iter().enumerate() {
+                for (place, choice) in plan.choices_into(level).into_iter().enumerate() {
                     for (graph, record) in records.iter().enumerate() {
                         let at = place * graphs + graph;
                         if let Some(there) = record.open_edges[choice] {
@@ -206,22 +208,26 @@ impl GraphVae {
                 }
                 seeds.push((logits, slopes));
             }
-            if level + 1 < self.plan.levels.len() {
-                self.decoder.take_in(tape, &self.plan, batch, &mut decoding);
+            if level + 1 < plan.levels.len() {
+                self.take_in(tape, plan, batch, &mut decoding);
             }
         }
         seeds
     }
+}
 
-    /// ½ Σ (μ² + σ² - 1 - ln σ²) of each point.
-    fn divergence(&self, tape: &Tape, mean: Id, log_variance: Id, losses: &mut Losses) -> [(Id, Vec<f32>); 2] {
-        let weight = self.config.divergence as f32;
-        let (means, variances) = (tape.data(mean), tape.data(log_variance));
-        let terms = means.iter().zip(variances).map(|(m, v)| m * m + v.exp() - 1.0 - v);
-        losses.divergence += terms.map(f64::from).sum::<f64>() / 2.0;
-        let of_mean = means.iter().map(|m| weight * m).collect();
-        [(mean, of_mean), (log_variance, variances.iter().map(|v| weight * (v.exp() - 1.0) / 2.0).collect())]
-    }
+/// ½ Σ (μ² + σ² - 1 - ln σ²) of each point, with gradients of `weight` times as much.
+pub(super) fn divergence(
+    tape: &Tape,
+    (mean, log_variance): (Id, Id),
+    weight: f32,
+    losses: &mut Losses,
+) -> [(Id, Vec<f32>); 2] {
+    let (means, variances) = (tape.data(mean), tape.data(log_variance));
+    let terms = means.iter().zip(variances).map(|(m, v)| m * m + v.exp() - 1.0 - v);
+    losses.divergence += terms.map(f64::from).sum::<f64>() / 2.0;
+    let of_mean = means.iter().map(|m| weight * m).collect();
+    [(mean, of_mean), (log_variance, variances.iter().map(|v| weight * (v.exp() - 1.0) / 2.0).collect())]
 }
 
 /// Loss of the kind among those allowed; its slopes are written.
@@ -251,50 +257,4 @@ fn logistic(logit: f32, chosen: bool) -> (f64, f32) {
 pub(super) fn normal(rng: &mut impl Rng) -> f32 {
     let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
     radius * (2.0 * std::f32::consts::PI * rng.random::<f32>()).cos()
-}
-
-/// AdamW with its schedule.
-struct Adam {
-    mean: Vec<f32>,
-    square: Vec<f32>,
-    decayed: Vec<std::ops::Range<usize>>,
-    rate: f64,
-    weight_decay: f64,
-    done: usize,
-    steps: usize,
-}
-
-impl Adam {
-    fn new(vae: &GraphVae, steps: usize) -> Adam {
-        let zeros = vec![0.0; vae.weights.len()];
-        Adam {
-            mean: zeros.clone(),
-            square: zeros,
-            decayed: vae.layout.maps(),
-            rate: vae.config.learning_rate,
-            weight_decay: vae.config.weight_decay,
-            done: 0,
-            steps,
-        }
-    }
-
-    fn step(&mut self, weights: &mut [f32], mut gradient: Vec<f32>) {
-        let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32;
-        if length > LONGEST_GRADIENT {
-            gradient.iter_mut().for_each(|g| *g *= LONGEST_GRADIENT / length);
-        }
-        self.done += 1;
-        let at = self.done as f64 / self.steps as f64;
-        let fall = (at - WARM_UP).max(0.0) / (1.0 - WARM_UP);
-        let share = (at / WARM_UP).min(1.0) * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos());
-        let rule = adamw::Rule {
-            learning_rate: (self.rate * share) as f32,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: self.weight_decay as f32,
-            step: self.done as u32,
-        };
-        adamw::step(weights, &gradient, &mut self.mean, &mut self.square, &rule, &self.decayed);
-    }
 }

@@ -93,8 +93,8 @@ impl GraphVae {
         let mut layout = WeightLayout::default();
         let encoder = Encoder::new(&mut layout, &plan, &config);
         let decoder = Decoder::new(&mut layout, &plan, &config);
-        let performance = Head::new(&mut layout, "performance", &config);
-        let complexity = Head::new(&mut layout, "complexity", &config);
+        let performance = Head::new(&mut layout, "performance", config.latent, config.head);
+        let complexity = Head::new(&mut layout, "complexity", config.latent, config.head);
         let weights = layout.random(&mut seed::stream(seed, "latent weights", 0));
         let scale = Scale { mean: 0.0, deviation: 1.0 };
         Ok(GraphVae {

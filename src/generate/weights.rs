@@ -66,6 +66,11 @@ impl WeightLayout {
         block
     }
 
+    /// Number of all weights.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     pub fn named(&self) -> impl Iterator<Item = (&str, Block)> {
         self.named.iter().map(|(name, block, _)| (name.as_str(), *block))
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::NothingFits;
 use crate::data::DataError;
+use crate::generate::GenerateError;
 use crate::measure::MeasureError;
 use crate::onnx::OnnxError;
 use crate::predictor::PredictorError;
@@ -82,6 +83,9 @@ pub enum RunError {
     /// A predictor.
     #[error(transparent)]
     Predictor(#[from] PredictorError),
+    /// A meta-model.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
     /// A training.
     #[error(transparent)]
     Train(#[from] TrainError),

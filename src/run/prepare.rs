@@ -1,6 +1,6 @@
 //! What a run stands on: its data, at the size of its networks' input, and its space, made from the configuration.
 
-use super::{DataConfig, RunConfig, RunError};
+use super::{BUILT_IN_IMAGES, DataConfig, RunConfig, RunError};
 use crate::data::{BuiltIn, Dataset, OpenOptions};
 use crate::graph::Shape;
 use crate::space::{MacroConfig, MacroSpace};
@@ -48,6 +48,12 @@ pub fn space_of(dataset: &Dataset) -> MacroConfig {
 }
 
 impl DataConfig {
+    /// The built-in images of a seed.
+    pub fn built_in(seed: u64) -> Self {
+        let built_in = BUILT_IN_IMAGES;
+        DataConfig { path: None, seed, side: None, format: None, built_in, digest: String::new() }
+    }
+
     /// Reads or draws the images.
     pub fn open(&self) -> Result<Dataset, RunError> {
         let Some(path) = &self.path else {

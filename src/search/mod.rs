@@ -14,6 +14,7 @@ mod reinforce;
 mod rounds;
 mod shortlist;
 mod site;
+mod warm;
 
 use std::fmt;
 
@@ -27,6 +28,7 @@ pub use reinforce::{Reinforce, ReinforceConfig};
 pub use rounds::{Planner, Rounds};
 pub use shortlist::{Looked, second_opinion};
 pub use site::{Site, one_change_away};
+pub use warm::Warm;
 
 use crate::predictor::PredictorError;
 use crate::space::Genotype;
@@ -66,6 +68,8 @@ pub enum Origin {
     Chosen,
     /// Decoded from a latent space.
     Latent,
+    /// Proposed for the data set by a meta-model, before anything was trained.
+    Meta,
 }
 
 /// Why there is no proposal.

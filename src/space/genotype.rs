@@ -6,6 +6,11 @@
 pub struct Genotype(pub Box<[u8]>);
 
 impl Genotype {
+    /// Its first positions: the network of a space that has no more of them.
+    pub fn first(&self, positions: usize) -> Genotype {
+        Genotype(self.0[..positions.min(self.0.len())].into())
+    }
+
     /// The symbols, one for each position.
     pub fn symbols(&self) -> &[u8] {
         &self.0

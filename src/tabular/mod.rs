@@ -5,6 +5,7 @@ mod cache;
 mod encoding;
 mod error;
 mod hdf5;
+mod metad2a;
 mod nas_bench_101;
 mod nats;
 mod nats_cache;
@@ -15,6 +16,7 @@ mod table;
 mod tfrecord;
 
 pub use error::TabularError;
+pub use metad2a::{CLASSES as METAD2A_CLASSES, MetaD2a, MetaD2aRecord};
 pub use nas_bench_101::{Answer101, NasBench101};
 pub use nats::{NatsBench, NatsSeed, Simulated};
 pub use nats_cache::NatsCache;

@@ -83,6 +83,10 @@ enum Global {
     OrderedDict,
     NumpyDtype,
     NumpyScalar,
+    /// `_codecs.encode` of text as Latin 1: bytes, as old protocols write them.
+    Latin1,
+    /// An object of a library: its arguments are kept as a list, nothing is made of them.
+    Plain,
 }
 
 /// Element type of a numpy scalar.
@@ -118,10 +122,29 @@ enum Made {
 /// If it is cut off, uses what is not allowed, nests deeper than 64 containers or refers to itself; the error says what
 /// and at which byte.
 pub fn read(bytes: &[u8]) -> Result<Value, String> {
+    read_first(bytes).map(|(value, _)| value)
+}
+
+/// Reads the pickle that some bytes begin with; with its length.
+fn read_first(bytes: &[u8]) -> Result<(Value, usize), String> {
     let mut machine = Machine { bytes, at: 0, stack: Vec::new(), memo: Vec::new(), made: Vec::new(), values: 0 };
     let top = machine.run().map_err(|reason| format!("{reason} (byte {})", machine.at))?;
     let mut finished = vec![None; machine.made.len()];
-    machine.finish(&top, 0, &mut finished)
+    Ok((machine.finish(&top, 0, &mut finished)?, machine.at))
+}
+
+/// The value that `torch.save` of old wrote: the fourth of several pickles, after a magic number, a version and the sizes
+/// of types.
+///
+/// # Errors
+/// If there are not so many, or one cannot be read.
+pub fn read_torch(bytes: &[u8]) -> Result<Value, String> {
+    const BEFORE: usize = 3;
+    let mut rest = bytes;
+    for _ in 0..BEFORE {
+        rest = &rest[read_first(rest)?.1..];
+    }
+    read(rest)
 }
 
 struct Machine<'a> {
@@ -168,6 +191,9 @@ impl<'a> Machine<'a> {
                 0x85..=0x87 => self.tuple_of(usize::from(opcode - 0x84))?,
                 b't' => self.tuple()?,
                 0x93 => self.stack_global()?,
+                b'c' => self.named_global()?,
+                // A reference to an array in another file: its name and size, a tuple, stand for it.
+                b'Q' => {}
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
                 other => return Err(format!("opcode {other:#04x} is not allowed")),
@@ -239,13 +265,13 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(number << unused >> unused))
     }
 
-    /// An integer of up to eight bytes, two's complement.
+    /// An integer of up to eight bytes, two's complement; a longer one stays bytes.
     fn long(&mut self) -> Result<(), String> {
         let length = self.number::<1>()?;
-        if length > 8 {
-            return Err(format!("an integer of {length} bytes is not allowed"));
-        }
         let bytes = self.take(length)?;
+        if length > 8 {
+            return self.push(Value::Bytes(bytes.into()));
+        }
         let sign = if bytes.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 };
         let mut wide = [sign; 8];
         wide[..length].copy_from_slice(bytes);
@@ -360,10 +386,33 @@ impl<'a> Machine<'a> {
         let (Item::Leaf(Value::Text(module)), Item::Leaf(Value::Text(name))) = (module, name) else {
             return Err("the name of a constructor is not text".to_string());
         };
-        let global = match (&*module, &*name) {
+        self.push_global(&module, &name)
+    }
+
+    /// The same with the names in the file itself, a line each.
+    fn named_global(&mut self) -> Result<(), String> {
+        let (module, name) = (self.line()?, self.line()?);
+        self.push_global(module, name)
+    }
+
+    fn line(&mut self) -> Result<&'a str, String> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|byte| *byte == b'\n').ok_or("the pickle is cut off")?;
+        self.at += end + 1;
+        std::str::from_utf8(&rest[..end]).map_err(|e| e.to_string())
+    }
+
+    fn push_global(&mut self, module: &str, name: &str) -> Result<(), String> {
+        let global = match (module, name) {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("numpy", "dtype") => Global::NumpyDtype,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Global::NumpyScalar,
+            ("_codecs", "encode") => Global::Latin1,
+            ("igraph", "Graph")
+            | ("torch._utils", "_rebuild_tensor_v2")
+            | ("torch", "FloatStorage" | "LongStorage")
+            | ("numpy", "ndarray")
+            | ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Plain,
             _ => return Err(format!("`{module}.{name}` is not allowed")),
         };
         self.stack.push(Item::Global(global));
@@ -393,16 +442,25 @@ impl<'a> Machine<'a> {
                 let value = scalar(*dtype, bytes).ok_or("a numpy scalar has the wrong size")?;
                 self.push(value)
             }
+            (Global::Latin1, [Item::Leaf(Value::Text(text)), Item::Leaf(Value::Text(_))]) => {
+                let byte = |c: char| u8::try_from(u32::from(c)).map_err(|_| "text is not Latin 1".to_string());
+                let bytes = text.chars().map(byte).collect::<Result<Vec<u8>, String>>()?;
+                self.push(Value::Bytes(bytes.into()))
+            }
+            (Global::Plain, _) => self.push_made(Made::List(arguments)),
             _ => Err(format!("{global:?} does not take these arguments")),
         }
     }
 
-    /// Sets the state of an object. Only numpy's types have one, whose byte order must be little-endian or absent.
+    /// Sets the state of an object. That of plain objects is not needed; numpy's types must be little-endian or have no
+    /// byte order.
     fn build(&mut self) -> Result<(), String> {
         let state = self.pop()?;
-        let Some(Item::Dtype(_)) = self.stack.last() else {
-            return Err("only numpy's types have a state".to_string());
-        };
+        match self.stack.last() {
+            Some(Item::Dtype(_)) => {}
+            Some(Item::Made(_)) => return Ok(()),
+            _ => return Err("only numpy's types and plain objects have a state".to_string()),
+        }
         let Item::Made(state) = state else { return Err("the state is not a tuple".to_string()) };
         let order = match &self.made[state] {
             Made::List(fields) => fields.get(1),
@@ -423,7 +481,9 @@ impl<'a> Machine<'a> {
         let place = match item {
             Item::Leaf(value) => return Ok(value.clone()),
             Item::Made(place) => *place,
-            Item::Global(_) | Item::Dtype(_) | Item::Mark => return Err("a constructor is no value".to_string()),
+            // The type of an array among the arguments of a plain object.
+            Item::Global(Global::Plain) | Item::Dtype(_) => return Ok(Value::None),
+            Item::Global(_) | Item::Mark => return Err("a constructor is no value".to_string()),
         };
         if let Some(value) = &finished[place] {
             return Ok(value.clone());
@@ -484,9 +544,22 @@ mod tests {
         // pickle.dumps of an object whose __reduce__ is (os.system, ('true',)).
         let hostile = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.";
         assert!(read(hostile).unwrap_err().contains("`posix.system` is not allowed"));
-        assert!(read(b"cos\nsystem\n.").unwrap_err().contains("opcode 0x63 is not allowed"));
+        assert!(read(b"cos\nsystem\n.").unwrap_err().contains("`os.system` is not allowed"));
         let eval = b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.";
         assert!(read(eval).unwrap_err().contains("`builtins.eval`"));
+    }
+
+    #[test]
+    fn an_object_of_a_library_is_its_arguments() {
+        assert!(read(b"\x80\x02cigraph\nGraph\n}b.").unwrap_err().contains("only numpy's types"));
+        let graph = read(b"\x80\x02cigraph\nGraph\n(K\x08](K\x01K\x02ettR}b.").unwrap();
+        assert_eq!(graph.as_list().map(|arguments| arguments[0].clone()), Some(Value::Int(8)));
+        let bytes = read(b"\x80\x02c_codecs\nencode\nX\x02\x00\x00\x00\xc3\xa9X\x06\x00\x00\x00latin1\x86R.");
+        assert_eq!(bytes.unwrap(), Value::Bytes([0xe9].into()));
+        let long =
+            [b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.K\x01.".as_slice(), b"}.](K\x07e."].concat();
+        assert_eq!(read_torch(&long).unwrap().as_list(), Some([Value::Int(7)].as_slice()));
+        assert!(read_torch(&long[..long.len() - 1]).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use networks::{Networks, check_width, space_for};
 pub use record::{Label, Labels, Recipe};
 pub use sheet::write_table;
 pub use source::Sources;
-pub use task::{BUILT_IN_SOURCE, DataTask, TaskList};
+pub use task::{BUILT_IN_SOURCE, DataTask, TaskList, family_of, is_built_in};
 pub use train::{Plan, label};
 
 use std::path::PathBuf;
@@ -34,6 +34,12 @@ pub enum LabelError {
         path: PathBuf,
         /// All that is wrong with it, a line each.
         faults: String,
+    },
+    /// A source that does not exist.
+    #[error("{reason}")]
+    Source {
+        /// What is wrong.
+        reason: String,
     },
     /// A task that its data cannot fill.
     #[error("task `{task}`: {reason}")]

@@ -114,6 +114,26 @@ impl Labels {
         Ok(labels)
     }
 
+    /// What a journal holds, without opening it for more.
+    ///
+    /// # Errors
+    /// If it cannot be read or is none.
+    pub fn read(path: &Path) -> Result<(Recipe, Vec<Label>), LabelError> {
+        let mut entries = Lines::read(path)?.into_iter();
+        let recipe = match entries.next() {
+            Some(Line::Started { schema_version: SCHEMA_VERSION, recipe }) => recipe,
+            other => {
+                let reason = format!("not a journal of labels of version {SCHEMA_VERSION}: {other:?}");
+                return Err(wrong_line(path, 1, reason).into());
+            }
+        };
+        let label = |line| match line {
+            Line::Label(label) => Some(label),
+            Line::Started { .. } => None,
+        };
+        Ok((recipe, entries.filter_map(label).collect()))
+    }
+
     /// All labels, in the order in which they were found.
     pub fn all(&self) -> &[Label] {
         &self.all

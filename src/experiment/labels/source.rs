@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BUILT_IN_SOURCE, DataTask, LabelError};
+use super::{DataTask, LabelError, family_of, is_built_in};
 use crate::data::{BuiltIn, DataError, Dataset, Images, OpenOptions, Transform};
 use crate::seed;
+
+/// Side in pixels of families of pictures, if nothing else is said.
+const FAMILY_SIDE: usize = 32;
 
 /// Sources of tasks; the last one stays in memory.
 #[derive(Debug, Default)]
@@ -18,7 +21,7 @@ impl Sources {
     /// # Errors
     /// With the first one that is not.
     pub fn check(tasks: &[DataTask]) -> Result<(), LabelError> {
-        let missing = |task: &&DataTask| task.source != BUILT_IN_SOURCE && !Path::new(&task.source).exists();
+        let missing = |task: &&DataTask| !is_built_in(&task.source) && !Path::new(&task.source).exists();
         match tasks.iter().find(missing) {
             Some(task) => Err(DataError::Missing { path: PathBuf::from(&task.source) }.into()),
             None => Ok(()),
@@ -62,9 +65,11 @@ impl Sources {
         if !self.last.as_ref().is_some_and(is_open) {
             // The old one is let go before the new one needs its memory.
             self.last = None;
-            let dataset = match source {
-                BUILT_IN_SOURCE => Dataset::built_in(&BuiltIn::default()),
-                folder => Dataset::open(Path::new(folder), &OpenOptions { side, ..OpenOptions::default() })?,
+            let family = family_of(source).map_err(|reason| LabelError::Source { reason })?;
+            let dataset = match family {
+                Some(family) => Dataset::procedural(family, &BuiltIn::default(), side.unwrap_or(FAMILY_SIDE)),
+                None if is_built_in(source) => Dataset::built_in(&BuiltIn::default()),
+                None => Dataset::open(Path::new(source), &OpenOptions { side, ..OpenOptions::default() })?,
             };
             self.last = Some((source.to_string(), side, dataset));
         }
@@ -75,7 +80,17 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BUILT_IN_SOURCE;
     use super::*;
+
+    #[test]
+    fn a_family_of_pictures_is_a_source_of_any_side() {
+        let mut sources = Sources::default();
+        let shape = sources.open("built-in:glyphs", Some(20)).unwrap().shape();
+        assert_eq!((shape.channels, shape.height, shape.width), (3, 20, 20));
+        let told = sources.open("built-in:birds", None).unwrap_err().to_string();
+        assert!(told.starts_with("there are no built-in images `birds`: `built-in`, `built-in:textures`"), "{told}");
+    }
 
     #[test]
     fn a_task_takes_its_share_of_its_classes() {

@@ -3,12 +3,12 @@
 //! ```yaml
 //! tasks:
 //! - name: bolts-in-grey
-//!   source: built-in             # or a folder, beside this file if relative
+//!   source: built-in             # or built-in:textures, built-in:glyphs, or a folder, beside this file if relative
 //!   classes: [bolt-hex, nut-hex] # all if absent
 //!   transforms: [grey, {rotate: 90}, {blur: 1.5}, {colour-jitter: 0.4}, invert]
 //!   images: 500                  # for training; all if absent
 //!   held-out: 300                # most for validation, and most for test
-//!   side: 24                     # pixels; not for built-in images
+//!   side: 24                     # pixels; not for `built-in` itself
 //!   seed: 1                      # chooses images
 //! ```
 
@@ -18,16 +18,38 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::LabelError;
-use crate::data::Transform;
+use crate::data::{Family, Transform};
 
 /// The source of the built-in images.
 pub const BUILT_IN_SOURCE: &str = "built-in";
+/// What the name of another procedural source begins with.
+const FAMILY_PREFIX: &str = "built-in:";
 /// A list of a thousand tasks is a tenth of this.
 const LARGEST_LIST: u64 = 4 << 20;
 /// Images for validation, and for test, if nothing else is said.
 const HELD_OUT: usize = 1000;
+/// Sides in pixels that images can have.
+const SIDES: std::ops::RangeInclusive<usize> = 4..=1024;
 /// Columns of a table that no task may be named after.
 const RESERVED: [&str; 5] = ["network", "macs", "params", "peak_ram_bytes", "seconds"];
+
+/// Whether images of a source are drawn, not read.
+pub fn is_built_in(source: &str) -> bool {
+    source == BUILT_IN_SOURCE || source.starts_with(FAMILY_PREFIX)
+}
+
+/// The family of procedural pictures that a source names.
+///
+/// # Errors
+/// With the reason, if there is no such family.
+pub fn family_of(source: &str) -> Result<Option<Family>, String> {
+    let Some(name) = source.strip_prefix(FAMILY_PREFIX) else {
+        return Ok(None);
+    };
+    let known = Family::ALL.map(|family| format!("`{FAMILY_PREFIX}{}`", family.name())).join(", ");
+    let unknown = || format!("there are no built-in images `{name}`: `{BUILT_IN_SOURCE}`, {known}");
+    Family::named(name).map(Some).ok_or_else(unknown)
+}
 
 /// A data set made from another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +57,7 @@ const RESERVED: [&str; 5] = ["network", "macs", "params", "peak_ram_bytes", "sec
 pub struct DataTask {
     /// What it is called; a column of the table.
     pub name: String,
-    /// A folder, or `built-in`.
+    /// A folder, `built-in`, or `built-in:` and the name of a [`Family`].
     #[serde(default = "built_in")]
     pub source: String,
     /// Classes of the source; all if empty.
@@ -111,6 +133,10 @@ impl DataTask {
         if self.side.is_some() && self.source == BUILT_IN_SOURCE {
             faults.push("built-in images keep their side".to_string());
         }
+        if self.side.is_some_and(|side| !SIDES.contains(&side)) {
+            faults.push(format!("`side` must be {} to {}", SIDES.start(), SIDES.end()));
+        }
+        faults.extend(family_of(&self.source).err());
         faults
     }
 }
@@ -167,7 +193,7 @@ impl TaskList {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        for task in self.tasks.iter_mut().filter(|task| task.source != BUILT_IN_SOURCE) {
+        for task in self.tasks.iter_mut().filter(|task| !is_built_in(&task.source)) {
             let path: PathBuf = folder.join(&task.source);
             task.source = path.display().to_string();
         }

@@ -1,0 +1,102 @@
+//! Whether a few trained proposals are as good as many random trainings: on each task held out, the best of the first
+//! proposals against the best of all labelled networks, each chosen on validation images and told by test images.
+
+use serde::Serialize;
+
+use super::ranking::interval;
+use super::{Labelled, MetaError};
+use crate::experiment::labels::{Label, LabelError, Labels, Networks, Plan, Recipe, label};
+use crate::generate::{MetaModel, MetaTask};
+use crate::nn::Device;
+use crate::stats;
+
+/// What is compared.
+pub struct BestOfPlan<'a> {
+    /// The model.
+    pub model: &'a MetaModel,
+    /// The tasks, with the labels of random networks.
+    pub tasks: &'a [Labelled],
+    /// The same as the model sees them.
+    pub views: &'a [MetaTask],
+    /// How networks train.
+    pub recipe: &'a Recipe,
+    /// Proposals trained for each task.
+    pub trained: usize,
+    /// Networks drawn for each task, of which these are the first.
+    pub drawn: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Where networks train.
+    pub device: &'a Device,
+}
+
+/// The comparison on a task. Accuracies are on test images, of the network that was best on validation images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BestOf {
+    /// The task.
+    pub task: String,
+    /// Its source.
+    pub source: String,
+    /// The best of the trained proposals.
+    pub proposed: f64,
+    /// The best of all random networks.
+    pub random: f64,
+    /// Number of random networks.
+    pub random_networks: usize,
+    /// As many random networks as proposals: the mean of their best, over all choices of successive ones.
+    pub as_many_random: f64,
+    /// Mean accuracy of the random networks.
+    pub mean_random: f64,
+}
+
+/// Trains the first proposals for each task, unless a journal has them, and compares; with the mean difference from all
+/// random networks and its interval.
+///
+/// # Errors
+/// If a training or the journal fails.
+pub fn best_of(
+    plan: &BestOfPlan,
+    labels: &mut Labels,
+    observe: &mut dyn FnMut(&Label, usize, usize),
+) -> Result<(Vec<BestOf>, (f64, (f64, f64))), MetaError> {
+    let mut found = Vec::with_capacity(plan.tasks.len());
+    for (labelled, view) in plan.tasks.iter().zip(plan.views) {
+        let proposed = plan.model.propose(&view.view, plan.drawn, &mut |_| true, plan.seed)?;
+        let first = proposed.iter().take(plan.trained);
+        let networks = Networks { texts: first.map(|scored| plan.model.space().format(&scored.genotype)).collect() };
+        let tasks = std::slice::from_ref(&labelled.task);
+        let (recipe, device) = (plan.recipe, plan.device);
+        let training = Plan { networks: &networks, tasks, per_task: None, recipe, device, together: None };
+        label(&training, labels, observe)?;
+        let is_proposed = |l: &&Label| l.task == labelled.task.name && networks.texts.contains(&l.network);
+        let proposed: Vec<&Label> = labels.all().iter().filter(is_proposed).collect();
+        found.push(compared(labelled, &proposed).ok_or_else(|| diverged(&labelled.task.name))?);
+    }
+    let ahead: Vec<f64> = found.iter().map(|of| of.proposed - of.random).collect();
+    Ok((found, (stats::mean(&ahead), interval(&ahead, plan.seed))))
+}
+
+fn diverged(task: &str) -> LabelError {
+    LabelError::Task { task: task.to_string(), reason: "every proposal's training diverged".to_string() }
+}
+
+fn compared(labelled: &Labelled, proposed: &[&Label]) -> Option<BestOf> {
+    let random: Vec<&Label> = labelled.labels.iter().collect();
+    let as_many: Vec<f64> = random.windows(proposed.len().clamp(1, random.len())).filter_map(best).collect();
+    let test: Vec<f64> = random.iter().filter_map(|label| label.test_accuracy).collect();
+    Some(BestOf {
+        task: labelled.task.name.clone(),
+        source: labelled.task.source.clone(),
+        proposed: best(proposed)?,
+        random: best(&random)?,
+        random_networks: random.len(),
+        as_many_random: stats::mean(&as_many),
+        mean_random: stats::mean(&test),
+    })
+}
+
+/// Test accuracy of the network with the best validation accuracy.
+fn best(labels: &[&Label]) -> Option<f64> {
+    let trained = labels.iter().filter_map(|label| Some((label.validation_accuracy?, label.test_accuracy?)));
+    trained.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, test)| test)
+}

@@ -1,0 +1,432 @@
+//! Fitting a meta-model: first the predictors, each on its own draw of the tasks; then the generator, on the networks that
+//! were best on a task and on those of a random pool that the predictors take to be the best of their size.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+
+use super::config::MetaConfig;
+use super::model::MetaModel;
+use super::predictor::{Pairs, Predictor};
+use super::set::ClassKind;
+use super::task::{Candidate, MetaLabel, MetaTask, TaskView};
+use crate::generate::GenerateError;
+use crate::generate::adam::Adam;
+use crate::generate::plan::{Batch, Record};
+use crate::generate::tape::Tape;
+use crate::generate::training::{Losses, divergence};
+use crate::generate::vae::Scale;
+use crate::graph::Cost;
+use crate::regress::{Lambda, Ridge};
+use crate::seed;
+use crate::space::{Genotype, Space};
+use crate::stats;
+
+/// Tasks that one piece of work computes: results do not depend on threads.
+const PIECE: usize = 4;
+/// Fewest tasks that a fit makes sense with.
+const FEWEST: usize = 8;
+/// Random networks of which the predictors choose for each task, and how many they choose, of different sizes.
+const POOL: usize = 160;
+const CHOSEN: usize = 10;
+/// Best networks of a task by its labels that the generator learns, too.
+const BEST: usize = 2;
+
+/// What a fit tells while it goes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FitStep {
+    /// Mean squared error of a member after a pass, both from 1.
+    Predictor {
+        /// The member.
+        member: usize,
+        /// The pass.
+        epoch: usize,
+        /// Weighted mean of the squared errors of standardised accuracies.
+        error: f64,
+    },
+    /// Losses of the generator after a pass.
+    Generator {
+        /// The pass.
+        epoch: usize,
+        /// Mean negative logarithm of the probability of a network.
+        loss: f64,
+    },
+}
+
+/// A task whose labels are standardised.
+struct Known {
+    view: TaskView,
+    networks: Vec<Labelled>,
+}
+
+struct Labelled {
+    candidate: Candidate,
+    /// Accuracy among networks on the task, in standard deviations.
+    target: f32,
+    /// Share of the differences within the task that is not chance of the images that it was measured on.
+    weight: f32,
+}
+
+impl MetaModel {
+    /// Fits a model of a space to tasks. `watch` is told every pass.
+    ///
+    /// # Errors
+    /// If there are too few tasks, one has classes of another kind than `kind`, or the weights diverge.
+    pub fn fit(
+        space: &Space,
+        kind: ClassKind,
+        tasks: &[MetaTask],
+        config: MetaConfig,
+        seed: u64,
+        watch: &mut dyn FnMut(FitStep),
+    ) -> Result<MetaModel, GenerateError> {
+        if tasks.len() < FEWEST {
+            return Err(GenerateError::FewTasks { found: tasks.len(), needed: FEWEST });
+        }
+        let mut model = MetaModel::new(space, kind, config, size_scale(space, seed), descriptor_range(tasks), seed)?;
+        for task in tasks {
+            model.check(&task.view)?;
+        }
+        let of_all: Vec<f64> = tasks.iter().flat_map(|task| task.labels.iter().map(|label| label.accuracy)).collect();
+        let of_all = Scale::of(&of_all);
+        let known: Vec<Known> = tasks.par_iter().map(|task| model.known(task, of_all)).collect();
+        let linear = linear(&known);
+        for member in 0..model.members.len() {
+            model.members[member].begin_with(&linear);
+            model.fit_member(member, &known, seed, watch)?;
+        }
+        model.fit_generator(&known, seed, watch)?;
+        Ok(model)
+    }
+
+    fn known(&self, task: &MetaTask, of_all: Scale) -> Known {
+        let accuracies: Vec<f64> = task.labels.iter().map(|label| label.accuracy).collect();
+        let (mean, deviation) = (stats::mean(&accuracies), stats::std_dev(&accuracies));
+        let (scale, weight) = match self.config.within_tasks {
+            true if deviation > 0.0 => (Scale { mean, deviation }, reliability(mean, deviation, task.tested_on)),
+            // All the same: nothing to learn from.
+            true => (of_all, 0.0),
+            false => (of_all, 1.0),
+        };
+        let labelled = |label: &MetaLabel| Labelled {
+            candidate: self.candidate(&label.genotype),
+            target: scale.down(label.accuracy),
+            weight: weight as f32,
+        };
+        let networks = if weight > 0.0 { task.labels.iter().map(labelled).collect() } else { Vec::new() };
+        Known { view: self.within_range(&task.view), networks }
+    }
+
+    fn fit_member(
+        &mut self,
+        member: usize,
+        known: &[Known],
+        seed: u64,
+        watch: &mut dyn FnMut(FitStep),
+    ) -> Result<(), GenerateError> {
+        let seed = seed::derive(seed, "meta member order", member as u64);
+        let config = self.config.clone();
+        let useful: Vec<&Known> = known.iter().filter(|task| !task.networks.is_empty()).collect();
+        if useful.len() < FEWEST {
+            return Err(GenerateError::FewTasks { found: useful.len(), needed: FEWEST });
+        }
+        let steps = config.epochs * useful.len().div_ceil(config.batch);
+        let mut optimiser = Adam::new(&self.members[member].layout, config.learning_rate, config.weight_decay, steps);
+        let mut order: Vec<usize> = (0..useful.len()).collect();
+        for epoch in 0..config.epochs {
+            order.shuffle(&mut seed::stream(seed, "order", epoch as u64));
+            let (mut error, mut weights) = (0.0, 0.0);
+            for (step, chosen) in order.chunks(config.batch).enumerate() {
+                let tasks: Vec<&Known> = chosen.iter().map(|at| useful[*at]).collect();
+                let step_seed = seed::derive(seed, "step", (epoch * useful.len() + step) as u64);
+                let of_step = self.member_gradient(&self.members[member], &tasks, step_seed);
+                (error, weights) = (error + of_step.error, weights + of_step.weight);
+                optimiser.step(&mut self.members[member].weights, of_step.gradient);
+            }
+            let error = error / f64::max(weights, f64::MIN_POSITIVE);
+            if !error.is_finite() {
+                return Err(GenerateError::Diverged { epoch: epoch + 1 });
+            }
+            watch(FitStep::Predictor { member: member + 1, epoch: epoch + 1, error });
+        }
+        Ok(())
+    }
+
+    fn member_gradient(&self, member: &Predictor, tasks: &[&Known], seed: u64) -> Step {
+        let piece = |(index, tasks): (usize, &[&Known])| {
+            self.member_piece(member, tasks, &mut seed::stream(seed, "piece", index as u64))
+        };
+        let pieces: Vec<Step> = tasks.par_chunks(PIECE).enumerate().map(piece).collect();
+        Step::mean(pieces)
+    }
+
+    fn member_piece(&self, member: &Predictor, tasks: &[&Known], rng: &mut impl Rng) -> Step {
+        let views: Vec<&TaskView> = tasks.iter().map(|task| &task.view).collect();
+        let labelled: Vec<(usize, &Labelled)> = tasks
+            .iter()
+            .enumerate()
+            .flat_map(|(at, task)| task.networks.iter().map(move |known| (at, known)))
+            .collect();
+        let networks: Vec<(usize, &Candidate)> = labelled.iter().map(|(at, known)| (*at, &known.candidate)).collect();
+        let mut tape = Tape::new(&member.weights);
+        let pairs = Pairs { views: &views, networks: &networks };
+        let scores = member.apply(&mut tape, &self.plan, &pairs, &self.config, rng);
+        let (mut error, mut weight, mut slopes) = (0.0, 0.0, Vec::with_capacity(labelled.len()));
+        for ((_, known), score) in labelled.iter().zip(tape.data(scores)) {
+            let difference = score - known.target;
+            error += f64::from(known.weight * difference * difference);
+            weight += f64::from(known.weight);
+            slopes.push(2.0 * known.weight * difference);
+        }
+        Step { gradient: tape.backward(vec![(scores, slopes)]).of_weights, error, weight }
+    }
+
+    fn fit_generator(
+        &mut self,
+        known: &[Known],
+        seed: u64,
+        watch: &mut dyn FnMut(FitStep),
+    ) -> Result<(), GenerateError> {
+        let config = self.config.clone();
+        let good: Vec<Vec<(Record, f32)>> = known
+            .iter()
+            .enumerate()
+            .map(|(at, task)| self.good_networks(task, seed::derive(seed, "pool", at as u64)))
+            .collect();
+        let mut order: Vec<usize> = (0..known.len()).collect();
+        let steps = config.generator_epochs * known.len().div_ceil(config.batch);
+        let mut optimiser = Adam::new(&self.generator.layout, config.learning_rate, config.weight_decay, steps);
+        for epoch in 0..config.generator_epochs {
+            order.shuffle(&mut seed::stream(seed, "generator order", epoch as u64));
+            let (mut loss, mut graphs) = (0.0, 0.0);
+            for (step, chosen) in order.chunks(config.batch).enumerate() {
+                let step_seed = seed::derive(seed, "generator step", (epoch * known.len() + step) as u64);
+                let piece = |(index, tasks): (usize, &[usize])| {
+                    let tasks: Vec<(&TaskView, &[(Record, f32)])> =
+                        tasks.iter().map(|at| (&known[*at].view, good[*at].as_slice())).collect();
+                    self.generator_piece(&tasks, &mut seed::stream(step_seed, "piece", index as u64))
+                };
+                let pieces: Vec<Step> = chosen.par_chunks(PIECE).enumerate().map(piece).collect();
+                let of_step = Step::mean(pieces);
+                (loss, graphs) = (loss + of_step.error, graphs + of_step.weight);
+                optimiser.step(&mut self.generator.weights, of_step.gradient);
+            }
+            let loss = loss / f64::max(graphs, 1.0);
+            if !loss.is_finite() {
+                return Err(GenerateError::Diverged { epoch: epoch + 1 });
+            }
+            watch(FitStep::Generator { epoch: epoch + 1, loss });
+        }
+        Ok(())
+    }
+
+    /// What the generator learns for a task: graphs with their sizes.
+    fn good_networks(&self, task: &Known, seed: u64) -> Vec<(Record, f32)> {
+        let mut rng = seed::stream(seed, "random pool", 0);
+        let pool: Vec<Genotype> = (0..POOL).map(|_| self.space.canonical(&self.space.sample(&mut rng))).collect();
+        let pool: Vec<Candidate> = pool.par_iter().map(|genotype| self.candidate(genotype)).collect();
+        let scores = self.score_candidates(&task.view, &pool);
+        let mut by_size: Vec<usize> = (0..pool.len()).collect();
+        by_size.sort_by(|a, b| pool[*a].size.total_cmp(&pool[*b].size));
+        let best = |band: &[usize]| band.iter().copied().max_by(|a, b| scores[*a].0.total_cmp(&scores[*b].0));
+        let chosen = by_size.chunks(POOL / CHOSEN).filter_map(best).map(|at| &pool[at]);
+        let mut labelled: Vec<&Labelled> = task.networks.iter().collect();
+        labelled.sort_by(|a, b| b.target.total_cmp(&a.target));
+        let labelled = labelled.into_iter().take(BEST).map(|known| &known.candidate);
+        chosen.chain(labelled).map(|candidate| (self.plan.record(&candidate.dag), candidate.size)).collect()
+    }
+
+    fn generator_piece(&self, tasks: &[(&TaskView, &[(Record, f32)])], rng: &mut impl Rng) -> Step {
+        let views: Vec<&TaskView> = tasks.iter().map(|(view, _)| *view).collect();
+        let all = tasks.iter().enumerate().flat_map(|(at, (_, good))| good.iter().map(move |good| (at, good)));
+        let (graphs, records): (Vec<(usize, f32)>, Vec<&Record>) =
+            all.map(|(at, (record, size))| ((at, *size), record)).unzip();
+        let mut tape = Tape::new(&self.generator.weights);
+        let points = self.generator.points(&mut tape, &views, &graphs, &self.config, rng);
+        let batch = Batch::of(&records, self.plan.nodes());
+        let mut losses = Losses::default();
+        let decoder = &self.generator.decoder;
+        let mut seeds = decoder.reconstruction(&mut tape, &self.plan, &batch, &records, points.with_size, &mut losses);
+        // A task's divergence counts once for each of its networks, as their losses do.
+        let weight = self.config.divergence as f32 * records.len() as f32 / views.len() as f32;
+        seeds.extend(divergence(&tape, (points.mean, points.log_variance), weight, &mut losses));
+        let gradient = tape.backward(seeds).of_weights;
+        Step { gradient, error: losses.reconstruction, weight: records.len() as f64 }
+    }
+}
+
+/// Sums over the networks of a step.
+struct Step {
+    gradient: Vec<f32>,
+    error: f64,
+    weight: f64,
+}
+
+impl Step {
+    /// The gradient becomes that of the mean.
+    fn mean(pieces: Vec<Step>) -> Step {
+        let mut pieces = pieces.into_iter();
+        let mut sum = pieces.next().expect("a step has tasks");
+        for piece in pieces {
+            sum.gradient.iter_mut().zip(piece.gradient).for_each(|(sum, value)| *sum += value);
+            (sum.error, sum.weight) = (sum.error + piece.error, sum.weight + piece.weight);
+        }
+        let share = 1.0 / sum.weight.max(1e-3) as f32;
+        sum.gradient.iter_mut().for_each(|g| *g *= share);
+        sum
+    }
+}
+
+/// The linear model of the columns that fits all tasks best.
+fn linear(known: &[Known]) -> Ridge {
+    let labelled: Vec<&Labelled> = known.iter().flat_map(|task| &task.networks).collect();
+    if labelled.is_empty() {
+        let coefficients = Vec::new();
+        return Ridge { intercept: 0.0, coefficients, lambda: 0.0, leave_one_out_error: 0.0 };
+    }
+    let row = |known: &&Labelled| known.candidate.columns.iter().map(|value| f64::from(*value)).collect();
+    let rows: Vec<Vec<f64>> = labelled.iter().map(row).collect();
+    let targets: Vec<f64> = labelled.iter().map(|known| f64::from(known.target)).collect();
+    Ridge::fit(&rows, &targets, Lambda::LeaveOneOut)
+}
+
+/// Share of the variance of accuracies within a task that is not explained by the draw of the images they were measured
+/// on, which is binomial.
+fn reliability(mean: f64, deviation: f64, tested_on: usize) -> f64 {
+    let by_chance = mean * (1.0 - mean) / tested_on.max(1) as f64;
+    (1.0 - by_chance / deviation.powi(2).max(f64::MIN_POSITIVE)).max(0.0)
+}
+
+/// Scale of the logarithm of multiply-accumulates among random networks.
+fn size_scale(space: &Space, seed: u64) -> Scale {
+    const NETWORKS: usize = 400;
+    let mut rng = seed::stream(seed, "meta sizes", 0);
+    let genotypes: Vec<Genotype> = (0..NETWORKS).map(|_| space.sample(&mut rng)).collect();
+    let size = |genotype: &Genotype| (Cost::of(&space.lower(genotype)).macs.max(1) as f64).ln();
+    Scale::of(&genotypes.par_iter().map(size).collect::<Vec<f64>>())
+}
+
+fn descriptor_range(tasks: &[MetaTask]) -> Vec<(f32, f32)> {
+    let numbers = tasks.iter().map(|task| task.view.descriptors.len()).min().unwrap_or(0);
+    let range = |at: usize| {
+        let all = tasks.iter().map(|task| task.view.descriptors[at]);
+        all.fold((f32::MAX, f32::MIN), |(least, most), value| (least.min(value), most.max(value)))
+    };
+    (0..numbers).map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Classes;
+
+    #[test]
+    fn what_the_images_explain_counts_less() {
+        assert_eq!(reliability(0.9, 0.0, 400), 0.0);
+        assert!(reliability(0.9, 0.015, 400) < 0.01);
+        assert!((reliability(0.9, 0.03, 400) - 0.75).abs() < 0.01);
+    }
+
+    /// Tasks of two kinds, told by their images: on one convolutions of 3×3 are good, on the other those of 1×1.
+    fn tasks(space: &Space, n: usize) -> Vec<MetaTask> {
+        let mut rng = seed::stream(5, "test", 0);
+        let task = |at: usize| {
+            let is_first = at.is_multiple_of(2);
+            let mean = if is_first { 1.0 } else { -1.0 };
+            let mut image = |_| vec![mean + rng.random_range(-0.5..0.5), rng.random_range(-1.0..1.0)];
+            let classes = (0..3).map(|_| (0..4).map(&mut image).collect()).collect();
+            let view = TaskView::of_images(classes, 100, 16, true);
+            let label = |_| {
+                let genotype = space.canonical(&space.sample(&mut rng));
+                let accuracy = 0.5 + 0.05 * f64::from(favour(space, &genotype, is_first));
+                MetaLabel { genotype, accuracy }
+            };
+            let labels = (0..8).map(label).collect();
+            MetaTask { view, labels, tested_on: 100_000 }
+        };
+        (0..n).map(task).collect()
+    }
+
+    /// Operations that the kind of a task likes, less those that the other likes.
+    fn favour(space: &Space, genotype: &Genotype, is_first: bool) -> i32 {
+        let text = space.format(genotype);
+        let (three, one) = (text.matches("nor_conv_3x3").count() as i32, text.matches("nor_conv_1x1").count() as i32);
+        if is_first { three - one } else { one - three }
+    }
+
+    fn small() -> MetaConfig {
+        MetaConfig {
+            set: 8,
+            heads: 2,
+            hidden: 8,
+            latent: 6,
+            emitter: 16,
+            head: 16,
+            members: 2,
+            epochs: 40,
+            generator_epochs: 30,
+            learning_rate: 1e-2,
+            ..MetaConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_model_learns_what_suits_which_data_and_proposes_it() {
+        let space = Space::named("nats-tss").unwrap();
+        let all = tasks(&space, 68);
+        let (learned, held_out) = all.split_at(60);
+        let mut last = f64::NAN;
+        let model = MetaModel::fit(&space, ClassKind::Features(2), learned, small(), 1, &mut |step| {
+            if let FitStep::Predictor { error, .. } = step {
+                last = error;
+            }
+        })
+        .unwrap();
+        assert!(last < 0.3, "{last}");
+        for (at, task) in held_out.iter().enumerate() {
+            let genotypes: Vec<Genotype> = task.labels.iter().map(|label| label.genotype.clone()).collect();
+            let scores: Vec<f64> = model.score(&task.view, &genotypes).unwrap().iter().map(|s| s.score).collect();
+            let accuracies: Vec<f64> = task.labels.iter().map(|label| label.accuracy).collect();
+            assert!(stats::spearman(&scores, &accuracies) > 0.7, "{scores:?} {accuracies:?}");
+            let proposed = model.propose(&task.view, 60, &mut |_| true, 3).unwrap();
+            assert!(proposed.is_sorted_by(|a, b| a.score >= b.score));
+            let mean = |all: &[crate::generate::Scored]| {
+                let each = all.iter().map(|s| f64::from(favour(&space, &s.genotype, at.is_multiple_of(2))));
+                stats::mean(&each.collect::<Vec<f64>>())
+            };
+            assert!(
+                mean(&proposed[..5]) > 1.5 && mean(&proposed) > 0.4,
+                "{} {}",
+                mean(&proposed[..5]),
+                mean(&proposed)
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_model_and_limits_are_kept() {
+        let space = Space::named("nats-tss").unwrap();
+        let tasks = tasks(&space, 12);
+        let config = MetaConfig { epochs: 2, generator_epochs: 2, ..small() };
+        let fit = || MetaModel::fit(&space, ClassKind::Features(2), &tasks, config.clone(), 1, &mut |_| {}).unwrap();
+        let model = fit();
+        assert_eq!(fit(), model);
+        let mut is_small = |genotype: &Genotype| Cost::of(&space.lower(genotype)).macs < 30_000_000;
+        let proposed = model.propose(&tasks[0].view, 20, &mut is_small, 1).unwrap();
+        assert!(!proposed.is_empty() && proposed.iter().all(|scored| is_small(&scored.genotype)));
+        assert!(model.propose(&tasks[0].view, 20, &mut |_| false, 1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_the_model_does_not_know_is_refused() {
+        let space = Space::named("nats-tss").unwrap();
+        let few = MetaModel::fit(&space, ClassKind::Features(2), &tasks(&space, 3), small(), 1, &mut |_| {});
+        assert!(few.unwrap_err().to_string().starts_with("3 tasks are too few"));
+        let config = MetaConfig { epochs: 1, generator_epochs: 1, ..small() };
+        let model = MetaModel::fit(&space, ClassKind::Features(2), &tasks(&space, 8), config, 1, &mut |_| {}).unwrap();
+        let told = |classes| model.check(&TaskView { classes, descriptors: vec![0.0; 4] }).unwrap_err().to_string();
+        assert!(told(Classes::Images(vec![vec![vec![0.0; 2]]])).starts_with("1 class"));
+        assert!(told(Classes::Numbers(vec![1, 2])).contains("classes of another kind"));
+        assert!(told(Classes::Images(vec![vec![vec![0.0; 3]]; 2])).contains("classes of another kind"));
+    }
+}
