@@ -27,7 +27,7 @@ pub(super) struct InspectArgs {
     /// Number of classes.
     #[arg(long, default_value_t = 100)]
     classes: usize,
-    /// Width multiplier of the macro space.
+    /// Multiplies the channels of spaces that have a width.
     #[arg(long, default_value_t = 1.0)]
     width: f64,
     /// Channels of the head of the macro space.
@@ -67,7 +67,7 @@ fn graph(args: &InspectArgs) -> anyhow::Result<Graph> {
             let config = MacroConfig { input, classes, width, head, mean, std, ..MacroConfig::default() };
             Space::Macro(MacroSpace::new(config)?)
         }
-        other => Space::for_task(other, Task { input, classes, mean, std })?,
+        other => Space::scaled(other, width, Task { input, classes, mean, std })?,
     };
     let genotype = args.genotype.as_deref().expect("clap requires a file or a genotype");
     Ok(space.lower(&space.parse(genotype)?))

@@ -3,8 +3,8 @@
 use rand::Rng;
 
 use super::{
-    Dag, Enas6, Enas6Config, Genotype, MacroConfig, MacroSpace, NasBench101, NasBench101Config, NasBenchMacro, NatsSss,
-    NatsTss, NatsTssConfig, SpaceError, Task,
+    Dag, Enas6, Enas6Config, Genotype, MacroConfig, MacroSpace, MobileNetV3, MobileNetV3Config, NasBench101,
+    NasBench101Config, NasBenchMacro, NatsSss, NatsTss, NatsTssConfig, SpaceError, Task,
 };
 use crate::graph::{Cost, Graph};
 
@@ -23,6 +23,8 @@ pub enum Space {
     NatsTss(NatsTss),
     /// Six layers of ENAS.
     Enas6(Enas6),
+    /// The MobileNetV3 space of Once-for-all.
+    MobileNetV3(MobileNetV3),
 }
 
 /// The same expression for whichever space it is.
@@ -35,13 +37,15 @@ macro_rules! each {
             Space::NatsSss($space) => $expression,
             Space::NatsTss($space) => $expression,
             Space::Enas6($space) => $expression,
+            Space::MobileNetV3($space) => $expression,
         }
     };
 }
 
 impl Space {
     /// Names of all spaces.
-    pub const NAMES: [&str; 6] = ["macro", "nas-bench-101", "nas-bench-macro", "nats-sss", "nats-tss", "enas6"];
+    pub const NAMES: [&str; 7] =
+        ["macro", "nas-bench-101", "nas-bench-macro", "nats-sss", "nats-tss", "enas6", "mobilenet-v3"];
 
     /// The space of a name, as published.
     ///
@@ -71,7 +75,42 @@ impl Space {
             "nats-sss" => Space::NatsSss(NatsSss::new(task)?),
             "nats-tss" => Space::NatsTss(NatsTss::new(NatsTssConfig { task, ..NatsTssConfig::default() })?),
             "enas6" => Space::Enas6(Enas6::new(Enas6Config { task, ..Enas6Config::default() })?),
+            "mobilenet-v3" => {
+                Space::MobileNetV3(MobileNetV3::new(MobileNetV3Config { task, ..MobileNetV3Config::default() })?)
+            }
             _ => return Err(SpaceError::Unknown { name: name.to_string() }),
+        })
+    }
+
+    /// The space of a name for images and classes of one's own, its channels multiplied by `width`.
+    ///
+    /// # Errors
+    /// If no space has this name, it has no width, or its networks do not suit the images.
+    pub fn scaled(name: &str, width: f64, task: Task) -> Result<Self, SpaceError> {
+        let times = |channels: usize, of: usize| ((channels as f64 * width / of as f64).round() as usize).max(1) * of;
+        let as_published = Space::for_task(name, task.clone())?;
+        if width == 1.0 {
+            return Ok(as_published);
+        }
+        Ok(match as_published {
+            Space::Macro(space) => Space::Macro(MacroSpace::new(MacroConfig::scaled(space.config(), width))?),
+            Space::NasBench101(_) => {
+                let config = NasBench101Config::default();
+                Space::NasBench101(NasBench101::new(NasBench101Config { task, stem: times(config.stem, 4), ..config })?)
+            }
+            Space::NatsTss(_) => {
+                let config = NatsTssConfig::default();
+                Space::NatsTss(NatsTss::new(NatsTssConfig { task, channels: times(config.channels, 2), ..config })?)
+            }
+            Space::Enas6(_) => {
+                let channels = times(Enas6Config::default().channels, 2);
+                Space::Enas6(Enas6::new(Enas6Config { task, channels })?)
+            }
+            Space::MobileNetV3(_) => Space::MobileNetV3(MobileNetV3::new(MobileNetV3Config { task, width })?),
+            Space::NasBenchMacro(_) | Space::NatsSss(_) => {
+                let reason = "has no width to change: its networks are as published".to_string();
+                return Err(SpaceError::Config { space: as_published.name(), reason });
+            }
         })
     }
 
@@ -84,6 +123,7 @@ impl Space {
             Space::NatsSss(_) => "nats-sss",
             Space::NatsTss(_) => "nats-tss",
             Space::Enas6(_) => "enas6",
+            Space::MobileNetV3(_) => "mobilenet-v3",
         }
     }
 
@@ -101,6 +141,7 @@ impl Space {
             Space::NatsSss(space) => space.vocabulary(),
             Space::NatsTss(space) => space.vocabulary(),
             Space::Enas6(space) => space.vocabulary(),
+            Space::MobileNetV3(space) => space.vocabulary(),
         }
     }
 
@@ -123,7 +164,7 @@ impl Space {
             Space::NasBench101(space) => space.canonical(genotype),
             Space::NasBenchMacro(space) => space.canonical(genotype),
             Space::NatsTss(space) => space.canonical(genotype),
-            Space::Macro(_) | Space::NatsSss(_) | Space::Enas6(_) => genotype.clone(),
+            Space::Macro(_) | Space::NatsSss(_) | Space::Enas6(_) | Space::MobileNetV3(_) => genotype.clone(),
         }
     }
 
@@ -159,6 +200,7 @@ impl Space {
             Space::NatsSss(space) => space.genotype_of(dag),
             Space::NatsTss(space) => space.genotype_of(dag),
             Space::Enas6(space) => space.genotype_of(dag),
+            Space::MobileNetV3(space) => space.genotype_of(dag),
         }
     }
 

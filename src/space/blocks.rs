@@ -10,6 +10,17 @@ pub(super) struct Blocks {
     b: GraphBuilder,
 }
 
+/// What [`Blocks::inverted_residual`] is made of.
+pub(super) struct InvertedResidual {
+    pub kernel: usize,
+    /// Channels of the wide part for each channel of the input.
+    pub expansion: usize,
+    /// Channels of the result.
+    pub out: usize,
+    pub stride: usize,
+    pub activation: Op,
+}
+
 /// A block's end, or why it does not fit.
 pub(super) type Pushed = Result<NodeId, GraphError>;
 
@@ -57,8 +68,36 @@ impl Blocks {
     }
 
     pub fn conv_norm_relu(&mut self, name: &str, x: NodeId, conv: Conv2d) -> Pushed {
+        self.conv_norm_activation(name, x, conv, &Op::Relu)
+    }
+
+    pub fn conv_norm_activation(&mut self, name: &str, x: NodeId, conv: Conv2d, activation: &Op) -> Pushed {
         let x = self.conv_norm(name, x, conv)?;
-        self.relu(name, x)
+        self.activation(name, x, activation)
+    }
+
+    pub fn activation(&mut self, name: &str, x: NodeId, activation: &Op) -> Pushed {
+        let kind = if *activation == Op::Relu6 { "relu6" } else { "relu" };
+        self.push(format!("{name}.{kind}"), activation.clone(), &[x])
+    }
+
+    /// A block of MobileNetV2: made wide, convolved channel by channel, made narrow; added to its input where the shapes
+    /// are equal.
+    pub fn inverted_residual(&mut self, name: &str, x: NodeId, block: &InvertedResidual) -> Pushed {
+        let InvertedResidual { kernel, expansion, out, stride, activation } = block;
+        let input = self.shape(x).channels;
+        let hidden = expansion * input;
+        let wide = match expansion {
+            1 => x,
+            _ => self.conv_norm_activation(&format!("{name}.expand"), x, Conv2d::pointwise(hidden), activation)?,
+        };
+        let depthwise = Conv2d::depthwise(hidden, *kernel, *stride, 1);
+        let spread = self.conv_norm_activation(&format!("{name}.depthwise"), wide, depthwise, activation)?;
+        let narrow = self.conv_norm(&format!("{name}.project"), spread, Conv2d::pointwise(*out))?;
+        match (stride, input == *out) {
+            (1, true) => self.push(format!("{name}.sum"), Op::Add, &[narrow, x]),
+            _ => Ok(narrow),
+        }
     }
 
     /// Mean of a 3×3 window that keeps the size of the map; padding does not count.
@@ -107,6 +146,11 @@ impl Blocks {
     /// The mean of each channel and a linear layer over it.
     pub fn classify(&mut self, x: NodeId, classes: usize) -> Pushed {
         let x = self.push("head.mean", Op::GlobalMean, &[x])?;
+        self.linear(x, classes)
+    }
+
+    /// A linear layer with an output for each class.
+    pub fn linear(&mut self, x: NodeId, classes: usize) -> Pushed {
         self.push("classifier", Op::Linear(Linear { out: classes, bias: true }), &[x])
     }
 }

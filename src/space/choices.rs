@@ -23,6 +23,7 @@ impl Space {
             Space::NatsSss(_) => vec![8; 5],
             Space::NatsTss(_) => vec![5; 6],
             Space::Enas6(_) => [vec![6; LAYERS_ENAS], vec![2; EDGES_ENAS]].concat(),
+            Space::MobileNetV3(space) => space.choices(),
         }
     }
 
@@ -38,6 +39,7 @@ impl Space {
             Space::NasBenchMacro(_) | Space::NatsSss(_) | Space::NatsTss(_) | Space::Enas6(_) => {
                 genotype.symbols().to_vec()
             }
+            Space::MobileNetV3(space) => space.choices_of(genotype),
         }
     }
 
@@ -62,6 +64,7 @@ impl Space {
             }
             Space::NasBenchMacro(space) => Some(space.canonical(&options.to_vec().into())),
             Space::NatsSss(_) | Space::Enas6(_) => Some(options.to_vec().into()),
+            Space::MobileNetV3(space) => Some(space.assemble(options)),
         }
     }
 }

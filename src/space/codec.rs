@@ -34,6 +34,8 @@ enum Rules {
     NatsTss(HashMap<Vec<u8>, u32>),
     /// At most nine edges, every vertex on a path.
     NasBench101,
+    /// Stages of four layers in a chain, of which the last two may be absent.
+    MobileNetV3,
     /// Layers of six operations; at least one reads the layer's input.
     Macro,
 }
@@ -47,12 +49,17 @@ const ENAS_OPERATIONS: std::ops::Range<u8> = 2..8;
 const NO_VERTEX: u8 = 2;
 const VERTEX_OPERATIONS: std::ops::Range<u8> = 3..6;
 const MOST_EDGES: usize = 9;
+/// `mobilenet-v3`: a layer that is not there, then kernels with expansions; layers of a stage and how many it has at least.
+const NO_LAYER: u8 = 2;
+const MOBILE_LAYERS: std::ops::Range<u8> = 3..12;
+const STAGE_LAYERS: usize = 4;
+const LEAST_LAYERS: usize = 2;
 /// `macro`: nodes of a layer, its input first.
 const LAYER_NODES: usize = 7;
 
 impl Codec {
     /// Spaces that have one.
-    pub const SPACES: [&str; 4] = ["enas6", "nats-tss", "nas-bench-101", "macro"];
+    pub const SPACES: [&str; 5] = ["enas6", "nats-tss", "nas-bench-101", "macro", "mobilenet-v3"];
 
     /// The masks of a space.
     ///
@@ -64,6 +71,7 @@ impl Codec {
             Space::NatsTss(space) => (Rules::NatsTss(beginnings(&|dag| space.genotype_of(dag).is_ok())), 8),
             Space::NasBench101(_) => (Rules::NasBench101, 7),
             Space::Macro(space) => (Rules::Macro, LAYER_NODES * space.config().layers.len() + 1),
+            Space::MobileNetV3(_) => (Rules::MobileNetV3, 22),
             Space::NasBenchMacro(_) | Space::NatsSss(_) => return Err(SpaceError::NoCodec { space: space.name() }),
         };
         Ok(Codec { rules, nodes, kinds: space.vocabulary() })
@@ -89,6 +97,13 @@ impl Codec {
             _ if at == last => 1 << OUTPUT,
             Rules::Enas6 => one_of(ENAS_OPERATIONS),
             Rules::NatsTss(next) => next.get(&begun.kinds[1..]).copied().unwrap_or(0),
+            Rules::MobileNetV3 => {
+                let layer = (at - 1) % STAGE_LAYERS;
+                let may_end = layer >= LEAST_LAYERS;
+                let ended = may_end && begun.kinds[at - 1] == NO_LAYER;
+                let end = if may_end { 1 << NO_LAYER } else { 0 };
+                end | if ended { 0 } else { one_of(MOBILE_LAYERS) }
+            }
             Rules::NasBench101 => {
                 let ended = begun.kinds[at - 1] == NO_VERTEX;
                 // Another vertex takes an edge at least, from a loose one, and is loose itself.
@@ -106,6 +121,7 @@ impl Codec {
             Rules::Enas6 if to == self.nodes - 1 => Edge::No,
             Rules::Enas6 => Edge::Free,
             Rules::NatsTss(_) => known(nats_reads(&begun.kinds, from, to)),
+            Rules::MobileNetV3 => known(from + 1 == to),
             Rules::NasBench101 => self.vertex_edge(begun, from, to),
             Rules::Macro => macro_edge(begun, from, to),
         }
@@ -117,11 +133,16 @@ impl Codec {
         const NATS: [&str; 7] = ["input", "output", "none", "skip", "conv 1", "conv 3", "mean 3"];
         const CELL: [&str; 6] = ["input", "output", "absent", "conv 3", "conv 1", "max 3"];
         const LAYER: [&str; 7] = ["sum", "skip", "sep 3", "sep 5", "sep 7", "dil 3", "dil 5"];
+        const MOBILE: [&str; 12] = [
+            "input", "output", "absent", "k3 e3", "k3 e4", "k3 e6", "k5 e3", "k5 e4", "k5 e6", "k7 e3", "k7 e4",
+            "k7 e6",
+        ];
         let names: &[&str] = match &self.rules {
             Rules::Enas6 => &ENAS,
             Rules::NatsTss(_) => &NATS,
             Rules::NasBench101 => &CELL,
             Rules::Macro => &LAYER,
+            Rules::MobileNetV3 => &MOBILE,
         };
         names.get(usize::from(kind)).copied().unwrap_or("?")
     }
@@ -130,7 +151,7 @@ impl Codec {
     pub fn is_ever_free(&self, from: usize, to: usize) -> bool {
         match &self.rules {
             Rules::Enas6 => from + 1 < to && to < self.nodes - 1,
-            Rules::NatsTss(_) => false,
+            Rules::NatsTss(_) | Rules::MobileNetV3 => false,
             Rules::NasBench101 => from < to,
             Rules::Macro => from.is_multiple_of(LAYER_NODES) && from < to && to < from + LAYER_NODES,
         }
@@ -145,6 +166,7 @@ impl Codec {
                 nats_reads(&[INPUT, 3, 3, 3, 3, 3, 3, OUTPUT], from, to)
             }
             Rules::NasBench101 => from < to,
+            Rules::MobileNetV3 => from + 1 == to,
             Rules::Macro => {
                 let layer_end = (from / LAYER_NODES + 1) * LAYER_NODES;
                 self.is_ever_free(from, to) || (!from.is_multiple_of(LAYER_NODES) && to == layer_end)

@@ -3,10 +3,10 @@
 
 use rand::Rng;
 
-use super::blocks::{Blocks, Pushed};
+use super::blocks::{Blocks, InvertedResidual};
 use super::chain::{self, Chain};
 use super::{Dag, Genotype, SpaceError, Task};
-use crate::graph::{Conv2d, Cost, Graph, GraphError, NodeId, Op};
+use crate::graph::{Conv2d, Cost, Graph, GraphError, Op};
 
 const NAME: &str = "nas-bench-macro";
 const LAYERS: usize = 8;
@@ -126,6 +126,13 @@ impl NasBenchMacro {
         let (mut blocks, image) = Blocks::start(&self.task)?;
         let mut x = blocks.conv_norm_relu("stem", image, Conv2d::dense(STEM, 3))?;
         let mut out = STEM;
+        let block = |(kernel, expansion), out, stride| InvertedResidual {
+            kernel,
+            expansion,
+            out,
+            stride,
+            activation: Op::Relu,
+        };
         for (at, symbol) in genotype.symbols().iter().enumerate() {
             let halves = STAGE_STARTS.contains(&at);
             out *= if halves { 2 } else { 1 };
@@ -134,33 +141,12 @@ impl NasBenchMacro {
             x = match symbol {
                 0 if halves => blocks.conv_norm(&name, x, Conv2d { stride, ..Conv2d::pointwise(out) })?,
                 0 => x,
-                1 => inverted_residual(&mut blocks, &name, x, (3, 3), out, stride)?,
-                _ => inverted_residual(&mut blocks, &name, x, (5, 6), out, stride)?,
+                1 => blocks.inverted_residual(&name, x, &block((3, 3), out, stride))?,
+                _ => blocks.inverted_residual(&name, x, &block((5, 6), out, stride))?,
             };
         }
         x = blocks.conv_norm_relu("head", x, Conv2d::pointwise(HEAD))?;
         blocks.classify(x, self.task.classes)?;
         blocks.finish()
-    }
-}
-
-/// A block of a kernel and an expansion.
-fn inverted_residual(
-    blocks: &mut Blocks,
-    name: &str,
-    x: NodeId,
-    (kernel, expansion): (usize, usize),
-    out: usize,
-    stride: usize,
-) -> Pushed {
-    let input = blocks.shape(x).channels;
-    let hidden = expansion * input;
-    let wide = blocks.conv_norm_relu(&format!("{name}.expand"), x, Conv2d::pointwise(hidden))?;
-    let depthwise = Conv2d::depthwise(hidden, kernel, stride, 1);
-    let spread = blocks.conv_norm_relu(&format!("{name}.depthwise"), wide, depthwise)?;
-    let narrow = blocks.conv_norm(&format!("{name}.project"), spread, Conv2d::pointwise(out))?;
-    match (stride, input == out) {
-        (1, true) => blocks.push(format!("{name}.sum"), Op::Add, &[narrow, x]),
-        _ => Ok(narrow),
     }
 }

@@ -5,8 +5,8 @@ use netwright::graph::{Graph, Shape, Weights, deployable, run_reference};
 use netwright::onnx::{ModelInfo, Runnable, encode};
 use netwright::seed;
 use netwright::space::{
-    Enas6, Enas6Config, MacroConfig, MacroSpace, NasBench101, NasBench101Config, NasBenchMacro, NatsSss, NatsTss,
-    NatsTssConfig, Space, Task,
+    Enas6, Enas6Config, MacroConfig, MacroSpace, MobileNetV3, MobileNetV3Config, NasBench101, NasBench101Config,
+    NasBenchMacro, NatsSss, NatsTss, NatsTssConfig, Space, Task,
 };
 use netwright::train::{TrainConfig, train};
 
@@ -25,7 +25,8 @@ fn small_spaces() -> Vec<Space> {
         Space::NasBenchMacro(NasBenchMacro::new(task.clone()).unwrap()),
         Space::NatsSss(NatsSss::new(task.clone()).unwrap()),
         Space::NatsTss(NatsTss::new(tss).unwrap()),
-        Space::Enas6(Enas6::new(Enas6Config { task, channels: 8 }).unwrap()),
+        Space::Enas6(Enas6::new(Enas6Config { task: task.clone(), channels: 8 }).unwrap()),
+        Space::MobileNetV3(MobileNetV3::new(MobileNetV3Config { task, width: 0.25 }).unwrap()),
     ]
 }
 

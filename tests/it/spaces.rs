@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use netwright::graph::Cost;
-use netwright::space::Space;
+use netwright::graph::{Cost, Shape};
+use netwright::space::{Genotype, MobileNetV3, MobileNetV3Config, Space, Task};
+use netwright::stats::spearman;
 use netwright::tabular::Table;
 
 use crate::shared::shared;
@@ -86,4 +87,39 @@ fn all_structures_of_enas_are_read_and_drawn_back() {
     for genotype in table.genotypes().iter().step_by(40) {
         assert_eq!(table.space().genotype_of(&table.space().dag(genotype)).as_ref(), Ok(genotype));
     }
+}
+
+/// A network of the published tables: kernels and expansions of 20 layers, depths of five stages.
+fn published_mobile_network(space: &MobileNetV3, row: &[&str]) -> Genotype {
+    let places = |cell: &str, of: [&str; 3]| -> Vec<u8> {
+        cell.split(' ')
+            .map(|value| of.iter().position(|known| *known == value).expect("a published value") as u8)
+            .collect()
+    };
+    let (kernels, expansions) = (places(row[0], ["3", "5", "7"]), places(row[1], ["3", "4", "6"]));
+    let layers = kernels.iter().zip(&expansions).flat_map(|(kernel, expansion)| [*kernel, *expansion]);
+    space.assemble(&places(row[2], ["2", "3", "4"]).into_iter().chain(layers).collect::<Vec<u8>>())
+}
+
+#[test]
+fn multiply_accumulates_of_mobilenet_v3_order_networks_by_their_published_latency() {
+    let Some(path) = shared("mobile-spaces/ofa_mbv3_5000.csv") else { return };
+    let text = std::fs::read_to_string(path).expect("the table is whole");
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let latency = header.iter().position(|name| *name == "v100_64_ms").expect("a column");
+    let (mut macs, mut latencies) = (Vec::new(), Vec::new());
+    for line in lines.step_by(10) {
+        let row: Vec<&str> = line.split(',').collect();
+        let side: usize = row[3].parse().expect("a resolution");
+        let task = Task { input: Shape::new(3, side, side), classes: 1000, ..Task::default() };
+        let space = MobileNetV3::new(MobileNetV3Config { task, width: 1.0 }).expect("it suits");
+        let genotype = published_mobile_network(&space, &row);
+        assert_eq!(space.parse(&space.format(&genotype)).as_ref(), Ok(&genotype));
+        macs.push(Cost::of(&space.lower(&genotype)).macs as f64);
+        latencies.push(row[latency].parse::<f64>().expect("a latency"));
+    }
+    assert_eq!(macs.len(), 500);
+    let agreement = spearman(&macs, &latencies);
+    assert!(agreement > 0.95, "{agreement}");
 }

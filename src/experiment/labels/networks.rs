@@ -6,10 +6,7 @@ use std::path::Path;
 use super::LabelError;
 use crate::data::Dataset;
 use crate::seed;
-use crate::space::{
-    Enas6, Enas6Config, Genotype, MacroConfig, MacroSpace, NasBench101, NasBench101Config, NatsTss, NatsTssConfig,
-    Space, SpaceError, Task,
-};
+use crate::space::{Genotype, Space, SpaceError, Task};
 
 /// Different networks of a space, as its text writes their canonical forms.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,30 +101,7 @@ pub fn check_width(name: &str, width: f64) -> Result<(), SpaceError> {
 }
 
 pub(super) fn scaled(name: &str, width: f64, task: Task) -> Result<Space, SpaceError> {
-    let times = |channels: usize, of: usize| ((channels as f64 * width / of as f64).round() as usize).max(1) * of;
-    let as_published = Space::for_task(name, task.clone())?;
-    if width == 1.0 {
-        return Ok(as_published);
-    }
-    Ok(match as_published {
-        Space::Macro(space) => Space::Macro(MacroSpace::new(MacroConfig::scaled(space.config(), width))?),
-        Space::NasBench101(_) => {
-            let config = NasBench101Config::default();
-            Space::NasBench101(NasBench101::new(NasBench101Config { task, stem: times(config.stem, 4), ..config })?)
-        }
-        Space::NatsTss(_) => {
-            let config = NatsTssConfig::default();
-            Space::NatsTss(NatsTss::new(NatsTssConfig { task, channels: times(config.channels, 2), ..config })?)
-        }
-        Space::Enas6(_) => {
-            Space::Enas6(Enas6::new(Enas6Config { task, channels: times(Enas6Config::default().channels, 2) })?)
-        }
-        Space::NasBenchMacro(_) | Space::NatsSss(_) => {
-            let space = as_published.name();
-            let reason = "has no width to change: its networks are labelled as published".to_string();
-            return Err(SpaceError::Config { space, reason });
-        }
-    })
+    Space::scaled(name, width, task)
 }
 
 #[cfg(test)]
