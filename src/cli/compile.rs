@@ -12,10 +12,10 @@ use crate::data::{Dataset, Format};
 use crate::graph::NumberFormat;
 use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
-use crate::report::{latency_is, percent, run_curve_svg, run_json, run_markdown, run_text};
+use crate::report::{latency_is, percent, run_curve_svg, run_front_svg, run_json, run_markdown, run_text};
 use crate::run::{
-    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Prepared, Progress, Requested,
-    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, write_whole,
+    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Pick, Prepared, Progress, Requested,
+    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, Summary, write_whole,
 };
 use crate::search::{GuidedConfig, StrategyName};
 use crate::space::{MacroConfig, MacroSpace};
@@ -102,6 +102,10 @@ pub(super) struct CompileArgs {
 pub(super) struct ResumeArgs {
     /// The folder of the run.
     run: PathBuf,
+    /// Of a finished run, train, export and measure another network instead of searching: a row of the Pareto front in its
+    /// report, or the genotype of a trial. What it gives lies in `RUN/picks/GENOTYPE`; the winner's files stay.
+    #[arg(long, value_name = "ROW|GENOTYPE")]
+    pick: Option<Pick>,
     #[command(flatten)]
     common: Common,
 }
@@ -161,7 +165,12 @@ pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<Exit> {
     runtime::init(args.common.threads);
     let folder = RunFolder::open(&args.run)?;
     let device = args.common.device.choose()?;
-    finish(&folder, None, (&args.common, &device), Screen::new(), Stopwatch::start())
+    let (mut screen, clock) = (Screen::new(), Stopwatch::start());
+    let Some(wanted) = &args.pick else { return finish(&folder, None, (&args.common, &device), screen, clock) };
+    let found = run::pick(&folder, wanted, &device, &mut |progress| screen.show(progress));
+    screen.finish();
+    let summary = found?;
+    present(&summary, &folder.pick(&summary.winner().trial.genotype)?, &args.common, clock)
 }
 
 fn finish(
@@ -173,13 +182,19 @@ fn finish(
 ) -> anyhow::Result<Exit> {
     let found = run::compile(folder, prepared, device, &mut |progress| screen.show(progress));
     screen.finish();
-    let summary = found?;
-    write_whole(&folder.file("report.md"), run_markdown(&summary).as_bytes())?;
-    write_whole(&folder.file("curve.svg"), run_curve_svg(&summary).as_bytes())?;
-    let path = folder.path().display().to_string();
+    present(&found?, folder.path(), common, clock)
+}
+
+/// Writes the report beside the model, and prints the result.
+fn present(summary: &Summary, into: &Path, common: &Common, clock: Stopwatch) -> anyhow::Result<Exit> {
+    write_whole(&into.join("report.md"), run_markdown(summary).as_bytes())?;
+    write_whole(&into.join("curve.svg"), run_curve_svg(summary).as_bytes())?;
+    let front = run_front_svg(summary).map_err(|reason| anyhow::anyhow!("cannot draw `pareto.svg`: {reason}"))?;
+    write_whole(&into.join("pareto.svg"), front.as_bytes())?;
+    let path = into.display().to_string();
     match common.json {
-        true => print_json(&run_json(&summary, &path, clock.seconds()))?,
-        false => print(&run_text(&summary, &path))?,
+        true => print_json(&run_json(summary, &path, clock.seconds()))?,
+        false => print(&run_text(summary, &path))?,
     }
     Ok(if summary.card.deployable { Exit::Done } else { Exit::NotDeployable })
 }

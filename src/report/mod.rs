@@ -4,12 +4,16 @@
 mod cloud;
 #[cfg(feature = "train")]
 mod curve;
+#[cfg(feature = "train")]
+mod front;
 mod inspect;
 mod latent;
 #[cfg(feature = "train")]
 mod regret;
 #[cfg(feature = "train")]
 mod run;
+#[cfg(feature = "train")]
+mod run_front;
 mod scatter;
 mod svg;
 mod target;
@@ -18,12 +22,16 @@ mod target;
 pub use cloud::{Marked, cloud_svg};
 #[cfg(feature = "train")]
 pub use curve::{Curve, curve_svg};
+#[cfg(feature = "train")]
+pub use front::{Point, front_svg};
 pub use inspect::{inspection_json, inspection_text};
 pub use latent::{DrawnGraph, graphs_svg, map_svg};
 #[cfg(feature = "train")]
 pub use regret::{RegretLine, regret_svg};
 #[cfg(feature = "train")]
 pub use run::{run_curve_svg, run_json, run_markdown, run_text};
+#[cfg(feature = "train")]
+pub use run_front::run_front_svg;
 pub use scatter::scatter_svg;
 pub use target::{latency_is, target_json, target_text, targets_text};
 

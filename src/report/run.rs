@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::run_front::{about_front, front, role};
 use super::{Curve, curve_svg, markdown_table, percent, plain_table};
 use crate::run::{Distilled, Finalist, LimitCheck, Size, Summary, TrialRecord};
 use crate::units::{Bytes, Macs, Millis};
@@ -39,6 +40,8 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
             "latency": f.bench.latency,
             "fits": f.verdict.fits(),
         })).collect::<Vec<_>>(),
+        "front": summary.front,
+        "instead_of": summary.card.instead_of,
         "distilled": summary.distilled,
         "cheap_full_kendall_tau": summary.cheap_full_tau,
         "seconds": seconds,
@@ -49,8 +52,9 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
 pub fn run_text(summary: &Summary, folder: &str) -> String {
     let winner = summary.winner();
     let mut text = format!(
-        "{}\n\n{}\n\n{}\n\n",
+        "{}\n\n{}\n\n{}\n\n{}\n\n",
         predictors(summary, plain_table),
+        front(summary, plain_table),
         finalists(summary, plain_table),
         limits(summary, plain_table)
     );
@@ -71,7 +75,15 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
         text += &format!("warning    {warning}\n");
     }
     text += &format!("verdict    {}\n", summary.card.verdict);
-    text += &format!("model      {folder}/model.onnx (card.json, report.md and curve.svg beside it)\n");
+    text += &format!("model      {folder}/model.onnx (card.json, report.md, curve.svg and pareto.svg beside it)\n");
+    match &summary.card.instead_of {
+        Some(own) => text += &format!("picked     instead of the run's winner {own}, whose files are as they were\n"),
+        None if summary.front.iter().any(|row| !row.winner) => {
+            text +=
+                &format!("others     `netwright resume {folder} --pick ROW` makes another one of the Pareto front\n");
+        }
+        None => {}
+    }
     text
 }
 
@@ -95,8 +107,9 @@ pub fn run_markdown(summary: &Summary) -> String {
          - accuracy: {} on {} test images, {} on validation images\n\
          - latency: {}\n\
          - space `macro` of {}\n\
-         - {}{}\n\n\
+         - {}{}{}\n\n\
          ## Limits\n\n{}\n\n\
+         ## Pareto front\n\n{}\n\n{}\n\n![accuracy against costs](pareto.svg)\n\n\
          ## Finalists, trained in full\n\n{}\n\n\
          {}.\n\n![loss and accuracy by epoch](curve.svg)\n\n\
          ## Predictors\n\n{}\n\n\
@@ -119,7 +132,12 @@ pub fn run_markdown(summary: &Summary) -> String {
             .distilled
             .as_ref()
             .map_or(String::new(), |distilled| format!("\n- with a teacher: {}", taught(distilled))),
+        summary.card.instead_of.as_ref().map_or(String::new(), |own| format!(
+            "\n- picked instead of the run's own winner `{own}`, without a new search; each of them was tested once"
+        )),
         limits(summary, markdown_table),
+        about_front(summary),
+        front(summary, markdown_table),
         finalists(summary, markdown_table),
         cheap_full(summary),
         predictors(summary, markdown_table),
@@ -166,7 +184,7 @@ fn cheap_full(summary: &Summary) -> String {
     format!("Kendall tau between cheap and full training over these {networks} networks: {:.2}", summary.cheap_full_tau)
 }
 
-type Layout = fn(&[&str], Vec<Vec<String>>) -> String;
+pub(super) type Layout = fn(&[&str], Vec<Vec<String>>) -> String;
 
 fn best(summary: &Summary, origin: crate::search::Origin) -> String {
     let accuracies = summary.trials.iter().filter(|t| t.origin == origin).filter_map(|t| t.validation_accuracy);
@@ -224,9 +242,9 @@ fn finalists(summary: &Summary, layout: Layout) -> String {
             Macs(f.cost.macs).to_string(),
             f.cost.peak_ram(summary.target.numbers).to_string(),
             Millis(f.bench.latency.p90_ms).to_string(),
-            match (f.verdict.fits(), at == summary.winner) {
-                (true, true) => "winner".to_string(),
-                (true, false) => "fits".to_string(),
+            match (f.verdict.fits(), role(summary, &f.trial.genotype)) {
+                (true, Some(role)) => role.to_string(),
+                (true, None) => "fits".to_string(),
                 (false, _) => {
                     let broken: Vec<String> = f.verdict.broken.iter().map(|b| b.limit.to_string()).collect();
                     format!("breaks {}", broken.join(", "))

@@ -61,6 +61,16 @@ impl RunFolder {
         self.path.join("checkpoints").join(format!("{genotype}.safetensors"))
     }
 
+    /// The folder of a network that was picked beside the winner; it is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn pick(&self, genotype: &str) -> Result<PathBuf, RunError> {
+        let path = self.path.join("picks").join(genotype);
+        fs::create_dir_all(&path).map_err(|e| RunError::File { path: path.clone(), reason: e.to_string() })?;
+        Ok(path)
+    }
+
     /// Writes what decides the run; `config.yaml` comes last, so that a folder that has it has everything.
     pub fn write_decisions(
         &self,

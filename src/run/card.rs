@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Finalist, RunConfig, SCHEMA_VERSION, Tested};
+use super::compile::Found;
+use super::{Finalist, FrontRow, RunConfig, SCHEMA_VERSION, Tested};
 use crate::data::Dataset;
 use crate::graph::{Graph, MemoryPlan, NumberFormat};
 use crate::measure::BenchReport;
@@ -61,6 +62,11 @@ pub struct Card {
     pub memory_plan: Vec<PlannedBuffer>,
     /// Predictors on the run's own trials, by cross-validation.
     pub predictors: Vec<Evaluation>,
+    /// The Pareto front of the run, to pick from.
+    pub front: Vec<FrontRow>,
+    /// The run's own winner, if this network was picked instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
     /// The data.
     pub data: DataCard,
     /// The seed.
@@ -113,17 +119,18 @@ pub struct DataCard {
 }
 
 impl Card {
-    /// The card of a winner; `graph` is the exported one.
+    /// The card of the finalist at a place, which is the winner's unless another was picked; `graph` is the exported one.
     pub(super) fn of(
         config: &RunConfig,
         target: &Target,
         dataset: &Dataset,
-        winner: &Finalist,
+        (found, place): (&Found, usize),
         (graph, model): (&Graph, &[u8]),
         tested: &Tested,
         predictors: &[Evaluation],
     ) -> Card {
         use sha2::{Digest, Sha256};
+        let winner = &found.finalists[place];
         let cost = &winner.cost;
         let obstacle = obstacle(target, winner, tested);
         Card {
@@ -151,6 +158,8 @@ impl Card {
             bench: winner.bench.clone(),
             memory_plan: buffers(graph, target),
             predictors: predictors.to_vec(),
+            front: found.front.clone(),
+            instead_of: (place != found.winner).then(|| found.winner().to_string()),
             data: DataCard {
                 name: dataset.name.clone(),
                 digest: dataset.digest.clone(),

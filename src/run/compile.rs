@@ -1,16 +1,19 @@
 //! A run from its folder: search, finalists, winner, artifacts. `compile` and `resume` both come here; what the journal
 //! holds is not done again.
 
+use std::path::Path;
+
 use super::finalists::Finals;
+use super::front::{self, front_of};
 use super::{
-    Card, CloserLook, Distilled, Entry, Finalist, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig, RunError,
-    RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
+    Card, CloserLook, Distilled, Entry, Finalist, FrontRow, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig,
+    RunError, RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
 use crate::onnx::decode;
-use crate::predictor::{Evaluation, Kind, cross_validate};
-use crate::search::{Guided, GuidedConfig, Strategy, StrategyName};
+use crate::predictor::{Evaluation, Kind, Sample, cross_validate};
+use crate::search::{Guided, GuidedConfig, Site, Strategy, StrategyName};
 use crate::seed;
 use crate::stats;
 use crate::target::{LatencyModel, Target};
@@ -30,7 +33,9 @@ pub struct Summary {
     pub finalists: Vec<Finalist>,
     /// Kendall tau between cheap and full accuracy over the finalists.
     pub cheap_full_tau: f64,
-    /// Place of the winner among the finalists.
+    /// The Pareto front of the trials.
+    pub front: Vec<FrontRow>,
+    /// Place among the finalists of the winner, or of the network that was picked instead: then the card says of which.
     pub winner: usize,
     /// The winner's training with a teacher, if there was one.
     pub distilled: Option<Distilled>,
@@ -67,62 +72,140 @@ pub fn compile(
     device: &Device,
     watch: Watch,
 ) -> Result<Summary, RunError> {
-    let (config, target, latency) = folder.read_decisions()?;
-    let (mut journal, past) = Journal::open(&folder.file("journal.jsonl"))?;
-    let prepared = match prepared {
-        Some(prepared) => prepared,
-        None => {
-            watch(Progress::Stage("reading the data"));
-            Prepared::of(&config)?
-        }
-    };
-    let trials = search_networks(&config, &target, latency.as_ref(), (&prepared, device), &mut journal, &past, watch)?;
-    watch(Progress::Stage("evaluating the predictors"));
-    let predictors = evaluate_predictors(&config, &target, &prepared, &trials)?;
-    let ranked = rank(&trials)?;
+    let mut begun = Begun::open(folder, prepared, device, watch)?;
+    let trials = begun.search(watch)?;
+    let found = begun.finalists(trials, watch)?;
+    let winner = found.winner;
+    begun.deploy(found, winner, folder.path(), watch)
+}
 
-    watch(Progress::Stage("training, exporting and measuring the finalists"));
-    let mut finals = Finals {
-        config: &config,
-        target: &target,
-        prepared: &prepared,
-        device,
-        folder,
-        journal: &mut journal,
-        past: &past,
-    };
-    let mut finalists = finals.run(&ranked, watch)?;
-    if finalists.is_empty() {
-        let reason = "every full training diverged".to_string();
-        return Err(RunError::NothingTrained { trials: config.finalists + config.references, reason });
+/// A run that has begun: what decides it, what it stands on and what it has observed.
+pub(super) struct Begun<'a> {
+    folder: &'a RunFolder,
+    device: &'a Device,
+    config: RunConfig,
+    target: Target,
+    latency: Option<LatencyModel>,
+    pub prepared: Prepared,
+    journal: Journal,
+    past: Vec<Entry>,
+}
+
+/// What search and full trainings gave.
+pub(super) struct Found {
+    /// All cheap trainings.
+    pub trials: Vec<TrialRecord>,
+    /// Networks trained in full, best first.
+    pub finalists: Vec<Finalist>,
+    /// Place of the winner among them.
+    pub winner: usize,
+    /// The front of the trials.
+    pub front: Vec<FrontRow>,
+}
+
+impl Found {
+    /// The genotype of the winner.
+    pub fn winner(&self) -> &str {
+        &self.finalists[self.winner].trial.genotype
     }
-    let winner = finalists.iter().position(|f| f.verdict.fits()).unwrap_or(0);
-    let cheap_full_tau = cheap_full_tau(&finalists);
-    let (distilled, weights) = finals.distil(&finalists, winner, watch)?.unzip();
-    if let Some(kept) = distilled.as_ref().filter(|distilled| distilled.kept) {
-        finalists[winner].validation_accuracy = kept.validation_accuracy.unwrap_or_default();
+}
+
+impl<'a> Begun<'a> {
+    pub fn open(
+        folder: &'a RunFolder,
+        prepared: Option<Prepared>,
+        device: &'a Device,
+        watch: Watch,
+    ) -> Result<Self, RunError> {
+        let (config, target, latency) = folder.read_decisions()?;
+        let (journal, past) = Journal::open(&folder.file("journal.jsonl"))?;
+        let prepared = match prepared {
+            Some(prepared) => prepared,
+            None => {
+                watch(Progress::Stage("reading the data"));
+                Prepared::of(&config)?
+            }
+        };
+        Ok(Begun { folder, device, config, target, latency, prepared, journal, past })
     }
-    watch(Progress::Stage("testing the winner"));
-    let (model, tested) = finals.test(&finalists[winner], weights.flatten())?;
-    let graph = decode(&model)?.graph;
-    let card =
-        Card::of(&config, &target, &prepared.dataset, &finalists[winner], (&graph, &model), &tested, &predictors);
-    write_whole(&folder.file("model.onnx"), &model)?;
-    let json = serde_json::to_string_pretty(&card).expect("a card is plain data");
-    write_whole(&folder.file("card.json"), json.as_bytes())?;
-    Ok(Summary {
-        config,
-        target,
-        trials,
-        predictors,
-        finalists,
-        cheap_full_tau,
-        winner,
-        distilled,
-        tested,
-        card,
-        graph,
-    })
+
+    /// The cheap trainings.
+    pub fn search(&mut self, watch: Watch) -> Result<Vec<TrialRecord>, RunError> {
+        let Begun { device, config, target, latency, prepared, journal, past, .. } = self;
+        search_networks(config, target, latency.as_ref(), (prepared, device), journal, past, watch)
+    }
+
+    /// The full trainings.
+    pub fn finalists(&mut self, trials: Vec<TrialRecord>, watch: Watch) -> Result<Found, RunError> {
+        watch(Progress::Stage("training, exporting and measuring the finalists"));
+        let finalists = self.finals().run(&rank(&trials)?, watch)?;
+        if finalists.is_empty() {
+            let trials = self.config.finalists + self.config.references;
+            return Err(RunError::NothingTrained { trials, reason: "every full training diverged".to_string() });
+        }
+        let winner = finalists.iter().position(|f| f.verdict.fits()).unwrap_or(0);
+        let front = front_of(&trials, &finalists, winner);
+        Ok(Found { trials, finalists, winner, front })
+    }
+
+    /// One more full training; the place of the network among the finalists.
+    pub fn add_finalist(&mut self, found: &mut Found, trial: &TrialRecord, watch: Watch) -> Result<usize, RunError> {
+        let winner = found.winner().to_string();
+        let place = self.finals().add(&mut found.finalists, trial, watch)?;
+        let still_there = found.finalists.iter().position(|f| f.trial.genotype == winner);
+        found.winner = still_there.expect("a finalist more takes none away");
+        let place = place.ok_or_else(|| RunError::PickDiverged(trial.genotype.clone()))?;
+        front::complete(&mut found.front, &found.finalists[place]);
+        Ok(place)
+    }
+
+    /// Tests the finalist at this place, and writes its model and card into a folder.
+    pub fn deploy(&mut self, mut found: Found, place: usize, into: &Path, watch: Watch) -> Result<Summary, RunError> {
+        watch(Progress::Stage("evaluating the predictors"));
+        let predictors = evaluate_predictors(&self.config, &self.target, &self.prepared, &found.trials)?;
+        let cheap_full_tau = cheap_full_tau(&found.finalists);
+        let mut finals = self.finals();
+        let (distilled, weights) = finals.distil(&found.finalists, place, watch)?.unzip();
+        if let Some(kept) = distilled.as_ref().filter(|distilled| distilled.kept) {
+            found.finalists[place].validation_accuracy = kept.validation_accuracy.unwrap_or_default();
+        }
+        watch(Progress::Stage(if place == found.winner { "testing the winner" } else { "testing the picked network" }));
+        let (model, tested) = finals.test(&found.finalists[place], weights.flatten())?;
+        let graph = decode(&model)?.graph;
+        let dataset = &self.prepared.dataset;
+        let card =
+            Card::of(&self.config, &self.target, dataset, (&found, place), (&graph, &model), &tested, &predictors);
+        write_whole(&into.join("model.onnx"), &model)?;
+        let json = serde_json::to_string_pretty(&card).expect("a card is plain data");
+        write_whole(&into.join("card.json"), json.as_bytes())?;
+        let Found { trials, finalists, front, .. } = found;
+        Ok(Summary {
+            config: self.config.clone(),
+            target: self.target.clone(),
+            trials,
+            predictors,
+            finalists,
+            cheap_full_tau,
+            front,
+            winner: place,
+            distilled,
+            tested,
+            card,
+            graph,
+        })
+    }
+
+    fn finals(&mut self) -> Finals<'_> {
+        Finals {
+            config: &self.config,
+            target: &self.target,
+            prepared: &self.prepared,
+            device: self.device,
+            folder: self.folder,
+            journal: &mut self.journal,
+            past: &self.past,
+        }
+    }
 }
 
 fn search_networks(
@@ -178,21 +261,20 @@ fn evaluate_predictors(
     prepared: &Prepared,
     trials: &[TrialRecord],
 ) -> Result<Vec<Evaluation>, RunError> {
-    use crate::search::Site;
-    let mut site = SpaceSite::new(&prepared.space, target, None);
-    let (mut samples, mut accuracies) = (Vec::new(), Vec::new());
-    for trial in trials {
-        if let Some(accuracy) = trial.validation_accuracy {
-            samples.push(site.describe(&prepared.space.parse(&trial.genotype)?));
-            accuracies.push(accuracy);
-        }
-    }
+    let (samples, accuracies) = described(SpaceSite::new(&prepared.space, target, None), trials)?;
     if samples.len() < 2 * FOLDS {
         return Ok(Vec::new());
     }
     let seed = seed::derive(config.seed, "cross-validation", 0);
     let evaluate = |kind| cross_validate(kind, &samples, &accuracies, FOLDS, seed).map_err(RunError::from);
     Kind::ALL.into_iter().map(evaluate).collect()
+}
+
+/// Successful trials as predictors see them on a site, with their accuracies.
+fn described(mut site: SpaceSite, trials: &[TrialRecord]) -> Result<(Vec<Sample>, Vec<f64>), RunError> {
+    let known = trials.iter().filter_map(|trial| Some((&trial.genotype, trial.validation_accuracy?)));
+    let one = |(genotype, accuracy): (&String, f64)| Ok((site.describe(&site.space().parse(genotype)?), accuracy));
+    known.map(one).collect::<Result<Vec<_>, RunError>>().map(|known| known.into_iter().unzip())
 }
 
 /// Successful trials, best first.

@@ -59,6 +59,33 @@ pub enum RunError {
         /// Why the last one failed.
         reason: String,
     },
+    /// There is no front to pick from yet.
+    #[error("run `{}` is not finished: there is nothing to pick from yet\nhint: `netwright resume {}` finishes it", .0.display(), .0.display())]
+    NotFinished(PathBuf),
+    /// A number that no row of the front has.
+    #[error("the Pareto front has {rows} rows, none with number {row}\nhint: `report.md` of the run shows them")]
+    NoSuchRow {
+        /// The number.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+    },
+    /// A network that the run knows nothing of.
+    #[error(
+        "the run has not trained network `{0}`\nhint: pick a row of the Pareto front or a trial, both in `report.md` of the run"
+    )]
+    NotATrial(String),
+    /// The picked network is the winner.
+    #[error("network `{genotype}` is the run's winner: it lies in `{}` already\nhint: pick another row of the Pareto front", model.display())]
+    IsWinner {
+        /// The network.
+        genotype: String,
+        /// Its file.
+        model: PathBuf,
+    },
+    /// The full training of the picked network failed.
+    #[error("network `{0}` cannot be deployed: its full training diverged\nhint: pick another row of the Pareto front")]
+    PickDiverged(String),
     /// Counts that make no run.
     #[error("{0}")]
     Config(String),

@@ -62,19 +62,44 @@ impl Finals<'_> {
         let images = self.images();
         let mut finalists = Vec::new();
         for (at, trial) in chosen.iter().enumerate() {
-            let Some((accuracy, trained)) = self.train(trial, at, chosen.len(), &images, watch)? else { continue };
-            let model = self.export(trial, &trained.weights, accuracy)?;
-            let bench = self.measure(trial, &model)?;
-            let cost = Cost::of(&decode(&model)?.graph);
-            let latency = latency_on(self.target, &bench, trial);
-            let verdict = self.target.verdict(&cost, latency);
-            let (trial, validation_accuracy, curve) = (trial.clone(), accuracy, trained.curve);
-            finalists.push(Finalist { trial, validation_accuracy, curve, cost, bench, latency, verdict });
+            finalists.extend(self.finalist(trial, (at, chosen.len()), &images, watch)?);
         }
-        finalists.sort_by(|a, b| {
-            b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
-        });
+        sort(&mut finalists);
         Ok(finalists)
+    }
+
+    /// The place among the finalists of a network that may not be one yet; nothing if its training diverged.
+    pub fn add(
+        &mut self,
+        finalists: &mut Vec<Finalist>,
+        trial: &TrialRecord,
+        watch: Watch,
+    ) -> Result<Option<usize>, RunError> {
+        let place = |finalists: &[Finalist]| finalists.iter().position(|f| f.trial.genotype == trial.genotype);
+        if place(finalists).is_none() {
+            let images = self.images();
+            finalists.extend(self.finalist(trial, (0, 1), &images, watch)?);
+            sort(finalists);
+        }
+        Ok(place(finalists))
+    }
+
+    /// One network, trained as number `at` of `of`; nothing if that diverged.
+    fn finalist(
+        &mut self,
+        trial: &TrialRecord,
+        (at, of): (usize, usize),
+        images: &Images,
+        watch: Watch,
+    ) -> Result<Option<Finalist>, RunError> {
+        let Some((accuracy, trained)) = self.train(trial, at, of, images, watch)? else { return Ok(None) };
+        let model = self.export(trial, &trained.weights, accuracy)?;
+        let bench = self.measure(trial, &model)?;
+        let cost = Cost::of(&decode(&model)?.graph);
+        let latency = latency_on(self.target, &bench, trial);
+        let verdict = self.target.verdict(&cost, latency);
+        let (trial, validation_accuracy, curve) = (trial.clone(), accuracy, trained.curve);
+        Ok(Some(Finalist { trial, validation_accuracy, curve, cost, bench, latency, verdict }))
     }
 
     /// The images of a full training.
@@ -211,6 +236,13 @@ impl Finals<'_> {
         self.journal.append(&Entry::Tested { genotype: trial.genotype.clone(), tested: tested.clone() })?;
         Ok((model, tested))
     }
+}
+
+/// The most accurate first.
+fn sort(finalists: &mut [Finalist]) {
+    finalists.sort_by(|a, b| {
+        b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
+    });
 }
 
 /// Compares the file with the network on every test image, and counts what it gets right.

@@ -25,6 +25,8 @@ mod label;
 mod latent;
 mod layers;
 #[cfg(feature = "train")]
+mod pick;
+#[cfg(feature = "train")]
 mod predictors;
 mod program;
 #[cfg(feature = "train")]
