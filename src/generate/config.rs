@@ -40,7 +40,7 @@ impl VaeConfig {
             latent: 56,
             emitter: 128,
             head: 128,
-            epochs: 40,
+            epochs: 120,
             batch: 128,
             learning_rate: 2e-3,
             weight_decay: 0.01,

@@ -7,6 +7,7 @@ mod controller;
 mod evolution;
 mod evolve;
 mod front;
+mod given;
 mod guided;
 mod local;
 mod path_encoding;
@@ -15,7 +16,6 @@ mod reinforce;
 mod rounds;
 mod shortlist;
 mod site;
-mod warm;
 
 use std::fmt;
 
@@ -23,6 +23,7 @@ pub use bananas::{Bananas, BananasConfig};
 pub use bayes::{Bayes, BayesConfig};
 pub use evolution::{Evolution, EvolutionConfig};
 pub use front::{Weighed, pareto_front};
+pub use given::Given;
 pub use guided::{Guided, GuidedConfig};
 pub use local::Local;
 pub use random::Random;
@@ -30,7 +31,6 @@ pub use reinforce::{Reinforce, ReinforceConfig};
 pub use rounds::{Planner, Rounds};
 pub use shortlist::{Looked, second_opinion};
 pub use site::{Site, one_change_away};
-pub use warm::Warm;
 
 use crate::predictor::PredictorError;
 use crate::space::Genotype;

@@ -552,7 +552,7 @@ mod tests {
     #[test]
     fn an_object_of_a_library_is_its_arguments() {
         assert!(read(b"\x80\x02cigraph\nGraph\n}b.").unwrap_err().contains("only numpy's types"));
-        let graph = read(b"\x80\x02cigraph\nGraph\n(K\x08](K\x01K\x02ettR}b.").unwrap();
+        let graph = read(b"\x80\x02cigraph\nGraph\n(K\x08](K\x01K\x02etR}b.").unwrap();
         assert_eq!(graph.as_list().map(|arguments| arguments[0].clone()), Some(Value::Int(8)));
         let bytes = read(b"\x80\x02c_codecs\nencode\nX\x02\x00\x00\x00\xc3\xa9X\x06\x00\x00\x00latin1\x86R.");
         assert_eq!(bytes.unwrap(), Value::Bytes([0xe9].into()));

@@ -18,6 +18,8 @@ mod fuzz;
 #[cfg(feature = "train")]
 mod fuzz_entries;
 #[cfg(feature = "train")]
+mod generate;
+#[cfg(feature = "train")]
 mod gnn_study;
 #[cfg(feature = "train")]
 mod label;

@@ -45,6 +45,12 @@ pub(super) struct FitArgs {
     /// Most tasks to learn from, the first ones.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     most_tasks: Option<u32>,
+    /// Most training images of each class, for the network that makes features.
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    feature_images: u32,
+    /// Epochs of its training.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    feature_epochs: u32,
     /// Passes of a predictor over the tasks.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     epochs: Option<u32>,
@@ -101,7 +107,11 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
         learned.tasks.len(),
         held_out.tasks.len()
     );
-    let training = FeatureTraining::default();
+    let training = FeatureTraining {
+        per_class: args.feature_images as usize,
+        epochs: args.feature_epochs as usize,
+        ..FeatureTraining::default()
+    };
     eprintln!("training the network that makes features, {} epochs", training.epochs);
     let (net, accuracy) = train_features(&learned, &training, args.seed, &mut |epoch| {
         eprintln!("  epoch {epoch} of {}", training.epochs)
@@ -128,7 +138,7 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
         }
     };
     let learned_from = json!({
-        "tasks": learned.tasks.len(), "labels": labels, "sources": learned.sources(), "held_out": args.hold_out,
+        "tasks": learned.tasks.len(), "labels": labels, "sources": learned.source_names(), "held_out": args.hold_out,
         "recipe": learned.recipe, "feature_accuracy": accuracy,
     });
     let mut file = MetaFile::new(model, Some(net), args.seed, learned_from);

@@ -56,7 +56,7 @@ pub(super) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
         file.card.space,
         file.card.space
     );
-    warn_of_known_sources(&file.card.learned_from, &database.sources());
+    warn_of_known_sources(&file.card.learned_from, &database.source_names());
     let views = database.views(net, &mut |_, _| {})?;
     let device = args.device.choose()?;
     let mut labels = open(&args.out, &database.recipe)?;
@@ -102,10 +102,9 @@ fn warn_of_known_sources(learned_from: &serde_json::Value, sources: &[String]) {
 
 fn table(found: &[BestOf], trained: u32) -> String {
     let row = |of: &BestOf| {
-        let source = of.source.rsplit('/').next().unwrap_or(&of.source).to_string();
         vec![
             of.task.clone(),
-            source,
+            of.source.clone(),
             percent(of.proposed),
             percent(of.random),
             of.random_networks.to_string(),

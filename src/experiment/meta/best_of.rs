@@ -82,11 +82,12 @@ fn diverged(task: &str) -> LabelError {
 
 fn compared(labelled: &Labelled, proposed: &[&Label]) -> Option<BestOf> {
     let random: Vec<&Label> = labelled.labels.iter().collect();
-    let as_many: Vec<f64> = random.windows(proposed.len().clamp(1, random.len())).filter_map(best).collect();
+    let as_many = proposed.len().clamp(1, random.len().max(1));
+    let as_many: Vec<f64> = random.windows(as_many).filter_map(best).collect();
     let test: Vec<f64> = random.iter().filter_map(|label| label.test_accuracy).collect();
     Some(BestOf {
         task: labelled.task.name.clone(),
-        source: labelled.task.source.clone(),
+        source: labelled.task.source.rsplit('/').next().unwrap_or_default().to_string(),
         proposed: best(proposed)?,
         random: best(&random)?,
         random_networks: random.len(),
@@ -99,4 +100,38 @@ fn compared(labelled: &Labelled, proposed: &[&Label]) -> Option<BestOf> {
 fn best(labels: &[&Label]) -> Option<f64> {
     let trained = labels.iter().filter_map(|label| Some((label.validation_accuracy?, label.test_accuracy?)));
     trained.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, test)| test)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::labels::DataTask;
+
+    fn label(validation: f64, test: f64) -> Label {
+        Label {
+            network: format!("{validation}"),
+            task: "t".to_string(),
+            data_digest: String::new(),
+            validation_accuracy: Some(validation),
+            test_accuracy: Some(test),
+            failure: None,
+            macs: 1,
+            params: 1,
+            peak_ram_bytes: 1,
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn networks_are_chosen_on_validation_images_and_told_by_test_images() {
+        let random = vec![label(0.5, 0.9), label(0.7, 0.6), label(0.6, 0.8)];
+        let labelled = Labelled { task: DataTask::whole("t", "built-in"), labels: random };
+        let proposed = [label(0.8, 0.65), label(0.75, 0.95)];
+        let found = compared(&labelled, &[&proposed[0], &proposed[1]]).unwrap();
+        assert_eq!((found.proposed, found.random, found.random_networks), (0.65, 0.6, 3));
+        // Of the first two the second is chosen, of the last two the first.
+        assert_eq!(found.as_many_random, 0.6);
+        assert!((found.mean_random - (0.9 + 0.6 + 0.8) / 3.0).abs() < 1e-12);
+        assert_eq!(compared(&labelled, &[]), None);
+    }
 }

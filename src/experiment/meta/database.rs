@@ -59,6 +59,15 @@ impl Database {
         all
     }
 
+    /// The same without the folders that they lie in.
+    pub fn source_names(&self) -> Vec<String> {
+        let name = |source: &String| source.rsplit('/').next().unwrap_or(source).to_string();
+        let mut names: Vec<String> = self.sources().iter().map(name).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// What is left to learn from, and the tasks of the sources that are held out. A source is named by the end of its
     /// path.
     ///

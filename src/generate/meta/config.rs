@@ -57,7 +57,7 @@ impl Default for MetaConfig {
             emitter: 64,
             head: 48,
             members: 4,
-            epochs: 40,
+            epochs: 12,
             generator_epochs: 20,
             batch: 16,
             learning_rate: 2e-3,

@@ -40,9 +40,11 @@ impl Generator {
         let mut map = |name: &str| {
             (layout.map(name, config.set, config.latent), layout.bias(&format!("{name}_bias"), config.latent))
         };
-        let (mean, log_variance) = (map("mean"), map("log_variance"));
+        let (mean, log_variance): ((Block, Block), (Block, Block)) = (map("mean"), map("log_variance"));
         let decoder = Decoder::new(&mut layout, plan, &config.graphs(config.latent + 1));
-        let weights = layout.random(&mut seed::stream(seed, "meta generator", 0));
+        let mut weights = layout.random(&mut seed::stream(seed, "meta generator", 0));
+        // A spread of one wherever a data set lies: features far out would make it overflow before anything is learned.
+        log_variance.0.of_mut(&mut weights).fill(0.0);
         Generator { layout, weights, set, mean, log_variance, decoder }
     }
 

@@ -22,6 +22,8 @@ use crate::stats;
 
 /// Networks that one task of work scores.
 const TOGETHER: usize = 64;
+/// Sizes of networks, in standard deviations from the mean, no further out than this.
+const FARTHEST: f32 = 4.0;
 /// Looks at a data set whose predictions are averaged: each takes other images.
 const LOOKS: usize = 3;
 /// Networks drawn at a time.
@@ -125,7 +127,8 @@ impl MetaModel {
         let genotype = self.space.canonical(genotype);
         let cost = Cost::of(&self.space.lower(&genotype));
         let mut columns: Vec<f32> = self.space.features(&genotype, &cost).iter().map(|value| *value as f32).collect();
-        let size = self.size_scale.down((cost.macs.max(1) as f64).ln());
+        // A cell that computes nothing is smaller than the smallest, not by orders of magnitude.
+        let size = self.size_scale.down((cost.macs.max(1) as f64).ln()).clamp(-FARTHEST, FARTHEST);
         columns[0] = size;
         Candidate { dag: self.space.dag(&genotype), columns, size }
     }

@@ -4,20 +4,20 @@ use super::{Origin, Proposal, SearchError, Site, Strategy};
 use crate::space::Genotype;
 
 /// Another strategy after a list of networks. They count among its trainings, so that it draws fewer at random.
-pub struct Warm {
+pub struct Given {
     first: Vec<Genotype>,
     then: Box<dyn Strategy>,
     told: usize,
 }
 
-impl Warm {
+impl Given {
     /// The list, best first, then the strategy.
     pub fn new(first: Vec<Genotype>, then: Box<dyn Strategy>) -> Self {
-        Warm { first, then, told: 0 }
+        Given { first, then, told: 0 }
     }
 }
 
-impl Strategy for Warm {
+impl Strategy for Given {
     fn ask(&mut self, site: &mut dyn Site, pending: &[Genotype]) -> Result<Option<Proposal>, SearchError> {
         match self.first.get(self.told + pending.len()) {
             Some(genotype) => Ok(Some(Proposal { genotype: genotype.clone(), origin: Origin::Meta, predicted: None })),
