@@ -15,7 +15,7 @@ use crate::nn::{Device, runtime};
 use crate::report::{latency_is, percent, run_curve_svg, run_front_svg, run_json, run_markdown, run_text};
 use crate::run::{
     self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Pick, Prepared, Progress, Requested,
-    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, Summary, write_whole,
+    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, Summary, WarmStart, write_whole,
 };
 use crate::search::{GuidedConfig, StrategyName};
 use crate::space::{MacroConfig, MacroSpace};
@@ -85,6 +85,10 @@ pub(super) struct CompileArgs {
     /// Whether zero-cost proxies decide among the candidates that predictions promise most of.
     #[arg(long, value_enum, default_value = "off")]
     proxies: Switch,
+    /// What the search knows before it has trained anything: nothing, or what a predictor that was fitted to published
+    /// trainings expects. For strategy `guided`; the run's own trials decide whether it is heeded.
+    #[arg(long, value_enum, default_value = "none")]
+    warm_start: WarmStart,
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -295,6 +299,7 @@ fn decide(
         initial: guided.initial,
         per_round: guided.per_round,
         proxies: args.proxies == Switch::On,
+        warm_start: args.warm_start,
         finalists: plan.finalists,
         references: plan.references,
         cheap: plan.cheap,
@@ -303,6 +308,7 @@ fn decide(
         data,
         space,
     };
+    config.check_warm_start()?;
     Ok((config, latency, dataset))
 }
 

@@ -23,6 +23,8 @@ mod predict;
 #[cfg(feature = "train")]
 mod predictor;
 #[cfg(feature = "train")]
+mod pretrain;
+#[cfg(feature = "train")]
 mod progress;
 #[cfg(feature = "train")]
 mod proxies;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::pretrain::{PretrainArgs, pretrain_predictor};
 use super::proxies::{ProxiesArgs, ShortlistArgs, proxies, shortlist};
 use super::{Exit, print, print_json};
 use crate::experiment::{Benchmark, HELP_DEVICES, Moments, NAMES, Population, Scores, evaluate_latencies};
@@ -21,6 +22,8 @@ pub(super) struct PredictorArgs {
 enum Verb {
     /// Fit predictors to some networks of a table at random and test them on all others.
     Eval(EvalArgs),
+    /// Fit the predictor of a warm start to published trainings, and write it with its card.
+    Pretrain(PretrainArgs),
     /// Predict the latency of all networks of a table from a few measured ones.
     Latency(LatencyArgs),
     /// Compute zero-cost proxies of a table's networks and compare them with its published ones.
@@ -94,6 +97,7 @@ const DEFAULT: [&str; 8] = ["macs", "params", "ridge", "mlp", "forest", "boostin
 pub(super) fn predictor(args: &PredictorArgs) -> anyhow::Result<Exit> {
     match &args.verb {
         Verb::Eval(args) => evaluate(args),
+        Verb::Pretrain(args) => pretrain_predictor(args),
         Verb::Latency(args) => latency(args),
         Verb::Proxies(args) => proxies(args),
         Verb::Shortlist(args) => shortlist(args),

@@ -15,6 +15,7 @@ mod operator;
 mod pool;
 mod prediction;
 mod predictors;
+mod pretrain;
 mod proxies;
 mod python_random;
 mod searches;
@@ -44,6 +45,7 @@ pub use prediction::{
     Asked, Expectations, Expected, PredictionError, predict_from_run, predict_from_table, space_of_run,
 };
 pub use predictors::{Agreement, Benchmark, EvaluationError, Moments, NAMES, Population, Scores};
+pub use pretrain::{PretrainError, Splits, Transfer, WithAndWithout, pretrain, transfer};
 pub use proxies::{ProxyScore, ProxyScores, ProxyStudy, ProxyStudyError, study_proxies};
 pub use searches::{AgainstRandom, Entrant, SearchScores, Trajectory, goal, search_pool};
 pub use shortlist::{ShortlistScores, Shortlists};

@@ -29,6 +29,9 @@ pub enum PredictorError {
         "`{0}` is not a kind of predictor\nhint: choose one of gnn, mlp, ridge, macs, blend, forest, boosting, process, stack, pair"
     )]
     UnknownKind(String),
+    /// A file of another kind or version.
+    #[error("the pretrained predictor cannot be read: {0}\nhint: `netwright predictor pretrain` makes it again")]
+    Pretrained(String),
     /// What candle reports while training.
     #[error("training the predictor failed: {0}\nhint: this is a fault of the program, please report it")]
     Training(#[from] candle_core::Error),

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, PredictorError, Sample, check, fit};
+use super::{Kind, Prediction, PredictorError, Sample, check, fit};
 use crate::stats;
 
 /// Agreement of predictions with accuracies, over samples that were held out.
@@ -40,6 +40,19 @@ pub fn cross_validate(
     folds: usize,
     seed: u64,
 ) -> Result<Evaluation, PredictorError> {
+    let predict =
+        |fitted: &[Sample], known: &[f64], tested: &[Sample]| Ok(fit(kind, fitted, known, seed)?.predict(tested));
+    by_folds(kind, samples, targets, (folds, seed), predict)
+}
+
+/// Predicts every sample by what `predict` makes of the samples and targets of the other folds.
+pub(super) fn by_folds(
+    kind: Kind,
+    samples: &[Sample],
+    targets: &[f64],
+    (folds, seed): (usize, u64),
+    predict: impl Fn(&[Sample], &[f64], &[Sample]) -> Result<Vec<Prediction>, PredictorError>,
+) -> Result<Evaluation, PredictorError> {
     check(samples, targets)?;
     if folds < 2 {
         return Err(PredictorError::Folds(folds));
@@ -54,8 +67,8 @@ pub fn cross_validate(
         let (tested, fitted): (Vec<_>, Vec<_>) = order.iter().enumerate().partition(|(place, _)| place % folds == fold);
         let pick = |chosen: &[(usize, &usize)]| chosen.iter().map(|(_, i)| samples[**i].clone()).collect::<Vec<_>>();
         let fitted_targets: Vec<f64> = fitted.iter().map(|(_, i)| targets[**i]).collect();
-        let predictor = fit(kind, &pick(&fitted), &fitted_targets, seed)?;
-        for ((_, sample), prediction) in tested.iter().zip(predictor.predict(&pick(&tested))) {
+        let found = predict(&pick(&fitted), &fitted_targets, &pick(&tested))?;
+        for ((_, sample), prediction) in tested.iter().zip(found) {
             predictions[**sample] = prediction.mean;
         }
     }

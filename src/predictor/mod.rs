@@ -50,11 +50,13 @@ mod gnn;
 mod gnn_tape;
 mod graf;
 mod mlp;
+mod pretrained;
 mod ranked;
 mod scores;
 mod size;
 mod speed;
 mod training;
+mod warm;
 
 #[cfg(test)]
 mod fixture;
@@ -71,11 +73,13 @@ pub use evaluation::{Evaluation, cross_validate};
 pub use gcn::{GCN_SCHEDULE, GcnClassifier, GcnRegressor, GcnSchedule};
 use gnn::Gnn;
 use mlp::Mlp;
+pub use pretrained::{About, HeldOut, Pretrained, Prior};
 use ranked::Ranked;
 use size::SizeLine;
 pub use speed::PredictorWork;
 use training::Ensemble;
 pub use training::{GNN_SCHEDULE, MLP_SCHEDULE, SEED_SCHEDULE, Schedule};
+pub use warm::{Warm, cross_validate_warm, fit_warm};
 
 use crate::regress::{Lambda, Ridge};
 use crate::space::Dag;

@@ -57,7 +57,7 @@ fn draw(svg: &mut String, title: &str, chosen: &str, points: &[Point]) -> Drawn 
     let root = SVGBackend::with_string(svg, (PANEL.0 * panels as u32, PANEL.1 + CAPTION_HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;
     let (caption, below) = root.split_vertically(CAPTION_HEIGHT);
-    caption.draw(&Text::new(title.to_string(), (12, 8), ("sans-serif", 16)))?;
+    caption.draw(&Text::new(title.to_string(), (12, 8), ("sans-serif", 18)))?;
     legend(&caption, chosen)?;
     for (area, (name, cost)) in below.split_evenly((1, panels)).iter().zip(known) {
         panel(area, name, *cost, points)?;
@@ -75,7 +75,7 @@ fn legend(area: &Area, chosen: &str) -> Drawn {
     ];
     for ((colour, is_full, name), x) in entries.into_iter().zip([18, 210, 408, 540]) {
         area.draw(&Circle::new((x, 40), 4, style(colour, is_full)))?;
-        area.draw(&Text::new(name, (x + 9, 34), ("sans-serif", 12)))?;
+        area.draw(&Text::new(name, (x + 9, 34), ("sans-serif", 14)))?;
     }
     Ok(())
 }
@@ -112,11 +112,11 @@ fn panel(area: &Area, name: &str, cost: CostOf, points: &[Point]) -> Drawn {
             (false, Some(_)) => (ON_FRONT, 4),
             (false, None) => (OTHERS, 3),
         };
-        let label = point.row.map_or(String::new(), |row| row.to_string());
-        let dot = EmptyElement::at((x, y))
-            + Circle::new((0, 0), size, style(colour, point.is_full))
-            + Text::new(label, (6, -14), ("sans-serif", 11));
-        chart.plotting_area().draw(&dot)?;
+        chart.plotting_area().draw(&Circle::new((x, y), size, style(colour, point.is_full)))?;
+        if let Some(row) = point.row {
+            let number = EmptyElement::at((x, y)) + Text::new(row.to_string(), (6, -15), ("sans-serif", 14));
+            chart.plotting_area().draw(&number)?;
+        }
     }
     Ok(())
 }

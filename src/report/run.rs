@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::run_front::{about_front, front, role};
 use super::{Curve, curve_svg, markdown_table, percent, plain_table};
-use crate::run::{Distilled, Finalist, LimitCheck, Size, Summary, TrialRecord};
+use crate::run::{Distilled, Finalist, LimitCheck, Size, Summary, TrialRecord, WarmGain};
 use crate::units::{Bytes, Macs, Millis};
 
 /// The result for programs.
@@ -40,6 +40,7 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
             "latency": f.bench.latency,
             "fits": f.verdict.fits(),
         })).collect::<Vec<_>>(),
+        "warm_start": summary.card.warm_start,
         "front": summary.front,
         "instead_of": summary.card.instead_of,
         "distilled": summary.distilled,
@@ -68,6 +69,9 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
     text += &format!("agreement  {}\n", agreement(summary));
     text += &format!("ranking    {}\n", cheap_full(summary));
     text += &format!("latency    {}\n", latency(winner));
+    if let Some(gain) = &summary.card.warm_start {
+        text += &format!("warm start {}\n", gained(gain));
+    }
     if let Some(distilled) = &summary.distilled {
         text += &format!("teacher    {}\n", taught(distilled));
     }
@@ -112,7 +116,7 @@ pub fn run_markdown(summary: &Summary) -> String {
          ## Pareto front\n\n{}\n\n{}\n\n![accuracy against costs](pareto.svg)\n\n\
          ## Finalists, trained in full\n\n{}\n\n\
          {}.\n\n![loss and accuracy by epoch](curve.svg)\n\n\
-         ## Predictors\n\n{}\n\n\
+         ## Predictors\n\n{}{}\n\n\
          ## Search\n\n\
          {} networks trained cheaply ({} epochs on {} images at {} of the width), then {} in full \
          ({} epochs on {} images). Best cheap accuracy among random networks: {best_random}; among evolved ones: \
@@ -141,6 +145,11 @@ pub fn run_markdown(summary: &Summary) -> String {
         finalists(summary, markdown_table),
         cheap_full(summary),
         predictors(summary, markdown_table),
+        summary
+            .card
+            .warm_start
+            .as_ref()
+            .map_or(String::new(), |gain| format!("\n\nWarm start by the {}.", gained(gain))),
         summary.trials.len(),
         config.cheap.train.epochs,
         config.cheap.images,
@@ -177,6 +186,14 @@ fn taught(distilled: &Distilled) -> String {
     let verdict = if distilled.kept { "exported" } else { "not exported" };
     let Distilled { teacher, alone, .. } = distilled;
     format!("{accuracy} on validation, {} alone: {verdict}; the teacher is {teacher}", percent(*alone))
+}
+
+fn gained(gain: &WarmGain) -> String {
+    let WarmGain { networks, kendall_tau_alone, kendall_tau_with, kendall_tau_without } = gain;
+    format!(
+        "pretrained predictor: Kendall tau on the {networks} trials {kendall_tau_with:.2} with it, {kendall_tau_without:.2} \
+         without (alone, before any trial, {kendall_tau_alone:.2})"
+    )
 }
 
 fn cheap_full(summary: &Summary) -> String {

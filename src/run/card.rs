@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::compile::Found;
-use super::{Finalist, FrontRow, RunConfig, SCHEMA_VERSION, Tested};
+use super::{Finalist, FrontRow, RunConfig, SCHEMA_VERSION, Tested, WarmGain};
 use crate::data::Dataset;
 use crate::graph::{Graph, MemoryPlan, NumberFormat};
 use crate::measure::BenchReport;
@@ -62,6 +62,9 @@ pub struct Card {
     pub memory_plan: Vec<PlannedBuffer>,
     /// Predictors on the run's own trials, by cross-validation.
     pub predictors: Vec<Evaluation>,
+    /// What the warm start gained, if there was one and there were trials enough to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<WarmGain>,
     /// The Pareto front of the run, to pick from.
     pub front: Vec<FrontRow>,
     /// The run's own winner, if this network was picked instead.
@@ -127,7 +130,7 @@ impl Card {
         (found, place): (&Found, usize),
         (graph, model): (&Graph, &[u8]),
         tested: &Tested,
-        predictors: &[Evaluation],
+        (predictors, warm_start): (&[Evaluation], Option<WarmGain>),
     ) -> Card {
         use sha2::{Digest, Sha256};
         let winner = &found.finalists[place];
@@ -158,6 +161,7 @@ impl Card {
             bench: winner.bench.clone(),
             memory_plan: buffers(graph, target),
             predictors: predictors.to_vec(),
+            warm_start,
             front: found.front.clone(),
             instead_of: (place != found.winner).then(|| found.winner().to_string()),
             data: DataCard {

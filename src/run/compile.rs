@@ -7,7 +7,8 @@ use super::finalists::Finals;
 use super::front::{self, front_of};
 use super::{
     Card, CloserLook, Distilled, Entry, Finalist, FrontRow, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig,
-    RunError, RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, Watch, card, search, write_whole,
+    RunError, RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, WarmStart, Watch, card, search, warm,
+    write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
@@ -60,7 +61,7 @@ impl Summary {
 }
 
 /// Folds of the predictors' cross-validation.
-const FOLDS: usize = 5;
+pub(super) const FOLDS: usize = 5;
 
 /// Runs, or goes on with, the run in a folder; networks train on `device`.
 ///
@@ -163,6 +164,7 @@ impl<'a> Begun<'a> {
     pub fn deploy(&mut self, mut found: Found, place: usize, into: &Path, watch: Watch) -> Result<Summary, RunError> {
         watch(Progress::Stage("evaluating the predictors"));
         let predictors = evaluate_predictors(&self.config, &self.target, &self.prepared, &found.trials)?;
+        let warm_gain = warm::gain(&self.config, &self.target, &self.prepared, &found.trials)?;
         let cheap_full_tau = cheap_full_tau(&found.finalists);
         let mut finals = self.finals();
         let (distilled, weights) = finals.distil(&found.finalists, place, watch)?.unzip();
@@ -173,8 +175,15 @@ impl<'a> Begun<'a> {
         let (model, tested) = finals.test(&found.finalists[place], weights.flatten())?;
         let graph = decode(&model)?.graph;
         let dataset = &self.prepared.dataset;
-        let card =
-            Card::of(&self.config, &self.target, dataset, (&found, place), (&graph, &model), &tested, &predictors);
+        let card = Card::of(
+            &self.config,
+            &self.target,
+            dataset,
+            (&found, place),
+            (&graph, &model),
+            &tested,
+            (&predictors, warm_gain),
+        );
         write_whole(&into.join("model.onnx"), &model)?;
         let json = serde_json::to_string_pretty(&card).expect("a card is plain data");
         write_whole(&into.join("card.json"), json.as_bytes())?;
@@ -229,6 +238,9 @@ fn search_networks(
     if config.proxies {
         site = site.looking_closer(CloserLook::new(&config.space, &config.cheap, &prepared.dataset, config.seed)?);
     }
+    if let Some(prior) = warm::prior(config)? {
+        site = site.expecting(prior);
+    }
     let mut strategy = config.strategy();
     let mut oracle: Box<dyn Oracle> =
         Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device));
@@ -247,7 +259,10 @@ impl RunConfig {
         match self.strategy {
             StrategyName::Guided => {
                 let guided = GuidedConfig { initial: self.initial, per_round: self.per_round, predictor: Kind::Blend };
-                Box::new(Guided::new(guided, seed))
+                match self.warm_start {
+                    WarmStart::None => Box::new(Guided::new(guided, seed)),
+                    WarmStart::Predictor => Box::new(Guided::warm(guided, seed)),
+                }
             }
             other => other.start(self.trials, seed),
         }
@@ -271,7 +286,7 @@ fn evaluate_predictors(
 }
 
 /// Successful trials as predictors see them on a site, with their accuracies.
-fn described(mut site: SpaceSite, trials: &[TrialRecord]) -> Result<(Vec<Sample>, Vec<f64>), RunError> {
+pub(super) fn described(mut site: SpaceSite, trials: &[TrialRecord]) -> Result<(Vec<Sample>, Vec<f64>), RunError> {
     let known = trials.iter().filter_map(|trial| Some((&trial.genotype, trial.validation_accuracy?)));
     let one = |(genotype, accuracy): (&String, f64)| Ok((site.describe(&site.space().parse(genotype)?), accuracy));
     known.map(one).collect::<Result<Vec<_>, RunError>>().map(|known| known.into_iter().unzip())

@@ -33,6 +33,9 @@ pub struct RunConfig {
     /// Whether zero-cost proxies decide among the most promising candidates; runs of older versions went without.
     #[serde(default)]
     pub proxies: bool,
+    /// What is known of networks before the first is trained; runs of older versions began with nothing.
+    #[serde(default)]
+    pub warm_start: WarmStart,
     /// Best networks trained in full.
     pub finalists: usize,
     /// Networks from the middle and the end of the ranking that are trained in full too, to see how cheap training ranks.
@@ -61,6 +64,17 @@ pub enum Distil {
     /// No.
     #[default]
     Off,
+}
+
+/// What a run knows of networks before it has trained any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum WarmStart {
+    /// Nothing.
+    #[default]
+    None,
+    /// The pretrained predictor of `models/`; the run's own trials decide whether it is heeded.
+    Predictor,
 }
 
 /// How thoroughly a network is trained.

@@ -59,6 +59,16 @@ pub enum RunError {
         /// Why the last one failed.
         reason: String,
     },
+    /// The pretrained predictor cannot say anything of the space's networks.
+    #[error(
+        "the pretrained predictor knows networks of {known} layers, those of this run have {own}\nhint: `--depth {known}`, or `--warm-start none`"
+    )]
+    ColdSpace {
+        /// Layers of the run's networks.
+        own: usize,
+        /// Layers of those that it knows.
+        known: usize,
+    },
     /// There is no front to pick from yet.
     #[error("run `{}` is not finished: there is nothing to pick from yet\nhint: `netwright resume {}` finishes it", .0.display(), .0.display())]
     NotFinished(PathBuf),

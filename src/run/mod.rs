@@ -23,13 +23,14 @@ mod proposals;
 mod search_loop;
 mod site;
 mod sizing;
+mod warm;
 
 pub use artifacts::{RunFolder, write_whole};
 pub use budget::{Plan, Requested, plan};
 pub use card::{Card, LimitCheck};
 pub use closer::CloserLook;
 pub use compile::{Summary, compile};
-pub use config::{BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, RunConfig, SCHEMA_VERSION};
+pub use config::{BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, RunConfig, SCHEMA_VERSION, WarmStart};
 pub use distil::Distilled;
 pub use error::RunError;
 pub use feasible::{ENOUGH_NETWORKS, Feasible, Least, feasible};
@@ -46,6 +47,7 @@ pub use proposals::{Proposed, propose_in, propose_networks, shipped_model, view_
 pub use search_loop::search;
 pub use site::SpaceSite;
 pub use sizing::{Fixed, NothingFits, Size, Sized, size, size_by_measuring};
+pub use warm::WarmGain;
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]

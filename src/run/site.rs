@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::closer::CloserLook;
 use crate::graph::{Cost, Graph, deployable};
-use crate::predictor::{PredictorError, Sample};
+use crate::predictor::{PredictorError, Prior, Sample};
 use crate::search::{Site, second_opinion};
 use crate::space::{Genotype, MacroSpace, PartMemo};
 use crate::target::{Latency, LatencyModel, Provenance, Target};
@@ -19,6 +19,7 @@ pub struct SpaceSite<'a> {
     times: PartMemo<Option<f64>>,
     supported: PartMemo<bool>,
     closer: Option<CloserLook>,
+    prior: Option<Prior>,
 }
 
 impl<'a> SpaceSite<'a> {
@@ -32,12 +33,18 @@ impl<'a> SpaceSite<'a> {
             times: PartMemo::default(),
             supported: PartMemo::default(),
             closer: None,
+            prior: None,
         }
     }
 
     /// The same, where candidates about to be trained get a closer look.
     pub fn looking_closer(self, closer: CloserLook) -> Self {
         SpaceSite { closer: Some(closer), ..self }
+    }
+
+    /// The same, where the last column of what predictors see is an expectation from elsewhere.
+    pub fn expecting(self, prior: Prior) -> Self {
+        SpaceSite { prior: Some(prior), ..self }
     }
 
     /// The space.
@@ -112,8 +119,11 @@ impl Site for SpaceSite<'_> {
 
     fn describe(&mut self, genotype: &Genotype) -> Sample {
         let cost = self.cost(genotype);
-        Sample { dag: self.space.dag(genotype), features: self.space.features(genotype, &cost) }
+        let mut features = self.space.features(genotype, &cost);
+        features.extend(self.prior.as_mut().map(|prior| prior.expect(genotype)));
+        Sample { dag: self.space.dag(genotype), features }
     }
+
     fn looked_at_per_training(&self) -> usize {
         if self.closer.is_some() { CloserLook::SHORTLISTED } else { 1 }
     }

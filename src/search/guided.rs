@@ -7,7 +7,7 @@ use super::evolve::{self, evolve};
 use super::random::draw;
 use super::rounds::{Planner, Rounds, best_of, successes};
 use super::{Origin, Proposal, SearchError, Site, Strategy};
-use crate::predictor::{Kind, Sample, fit};
+use crate::predictor::{Kind, Prediction, Sample, fit, fit_warm};
 use crate::seed;
 use crate::space::Genotype;
 
@@ -36,6 +36,7 @@ pub struct Guided(Rounds<Plan>);
 struct Plan {
     config: GuidedConfig,
     seed: u64,
+    warm: bool,
 }
 
 /// Successful trainings before a predictor is worth fitting.
@@ -48,8 +49,17 @@ const FRESH_STARTS: usize = 10;
 impl Guided {
     /// A search with its seed.
     pub fn new(config: GuidedConfig, seed: u64) -> Self {
-        let (initial, per_round) = (config.initial, config.per_round);
-        Guided(Rounds::new(Plan { config, seed }, initial, per_round, seed))
+        Guided::begin(Plan { config, seed, warm: false })
+    }
+
+    /// A search on a site whose samples end with an expectation from elsewhere (see [`fit_warm`]).
+    pub fn warm(config: GuidedConfig, seed: u64) -> Self {
+        Guided::begin(Plan { config, seed, warm: true })
+    }
+
+    fn begin(plan: Plan) -> Self {
+        let (initial, per_round, seed) = (plan.config.initial, plan.config.per_round, plan.seed);
+        Guided(Rounds::new(plan, initial, per_round, seed))
     }
 }
 
@@ -62,8 +72,18 @@ impl Planner for Plan {
         }
         let samples: Vec<Sample> = known.iter().map(|(g, _)| site.describe(g)).collect();
         let accuracies: Vec<f64> = known.iter().map(|(_, a)| *a).collect();
-        let fitted = fit(self.config.predictor, &samples, &accuracies, seed::derive(self.seed, "predictor", index))?;
-        let score = |samples: &[Sample]| fitted.predict(samples).iter().map(|p| p.mean).collect::<Vec<f64>>();
+        let (kind, seed) = (self.config.predictor, seed::derive(self.seed, "predictor", index));
+        let means = |predictions: Vec<Prediction>| predictions.iter().map(|p| p.mean).collect::<Vec<f64>>();
+        let score: Box<dyn Fn(&[Sample]) -> Vec<f64>> = match self.warm {
+            true => {
+                let fitted = fit_warm(kind, &samples, &accuracies, seed)?;
+                Box::new(move |samples| means(fitted.predict(samples)))
+            }
+            false => {
+                let fitted = fit(kind, &samples, &accuracies, seed)?;
+                Box::new(move |samples| means(fitted.predict(samples)))
+            }
+        };
 
         let mut population = best_of(told, BEST_STARTS);
         for fresh in 0..FRESH_STARTS as u64 {

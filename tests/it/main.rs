@@ -50,3 +50,5 @@ mod tables;
 mod targets;
 #[cfg(feature = "train")]
 mod training_extras;
+#[cfg(feature = "train")]
+mod warm_start;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use netwright::data::{BuiltIn, Dataset};
-use netwright::run::{DataConfig, Distil, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION};
+use netwright::run::{DataConfig, Distil, Fidelity, RunConfig, RunFolder, SCHEMA_VERSION, WarmStart};
 use netwright::search::StrategyName;
 use netwright::space::MacroConfig;
 use netwright::target::Target;
@@ -49,6 +49,7 @@ pub fn config() -> RunConfig {
         initial: 4,
         per_round: 3,
         proxies: true,
+        warm_start: WarmStart::None,
         finalists: 2,
         references: 1,
         cheap: fidelity(1),

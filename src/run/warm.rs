@@ -1,0 +1,75 @@
+//! What a run knows before it has trained anything, and what that was worth.
+
+use serde::Serialize;
+
+use super::compile::{FOLDS, described};
+use super::{Prepared, RunConfig, RunError, SpaceSite, TrialRecord, WarmStart};
+use crate::predictor::{Kind, Pretrained, Prior, cross_validate, cross_validate_warm};
+use crate::search::StrategyName;
+use crate::seed;
+use crate::stats;
+use crate::target::Target;
+
+/// Ranking of a run's own trials with and without the pretrained predictor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WarmGain {
+    /// Trials that were ranked.
+    pub networks: usize,
+    /// Kendall tau of the pretrained predictor alone, which has seen none of them.
+    pub kendall_tau_alone: f64,
+    /// Kendall tau of the predictor that guides the search, cross-validated, with the pretrained one under it.
+    pub kendall_tau_with: f64,
+    /// The same without.
+    pub kendall_tau_without: f64,
+}
+
+impl RunConfig {
+    /// Refuses a warm start that knows nothing of the space.
+    ///
+    /// # Errors
+    /// If the pretrained predictor knows other networks.
+    pub fn check_warm_start(&self) -> Result<(), RunError> {
+        let (own, known) = (self.space.layers.len(), Pretrained::layers());
+        match self.warm_start {
+            WarmStart::Predictor if self.strategy != StrategyName::Guided => {
+                let reason = "`--warm-start predictor` is for strategy `guided`";
+                Err(RunError::Config(format!("{reason}\nhint: `--strategy guided`, or `--warm-start none`")))
+            }
+            WarmStart::Predictor if own != known => Err(RunError::ColdSpace { own, known }),
+            WarmStart::Predictor | WarmStart::None => Ok(()),
+        }
+    }
+}
+
+/// What a run expects of networks from the start, if anything.
+pub(super) fn prior(config: &RunConfig) -> Result<Option<Prior>, RunError> {
+    config.check_warm_start()?;
+    match config.warm_start {
+        WarmStart::None => Ok(None),
+        WarmStart::Predictor => Ok(Some(Prior::new(Pretrained::shipped()?))),
+    }
+}
+
+/// What the expectation was worth; nothing if there was none, or too few trials to tell.
+pub(super) fn gain(
+    config: &RunConfig,
+    target: &Target,
+    prepared: &Prepared,
+    trials: &[TrialRecord],
+) -> Result<Option<WarmGain>, RunError> {
+    let Some(prior) = prior(config)? else { return Ok(None) };
+    let plain = SpaceSite::new(&prepared.space, target, None);
+    let (samples, accuracies) = described(plain, trials)?;
+    if samples.len() < 2 * FOLDS {
+        return Ok(None);
+    }
+    let (warm, _) = described(SpaceSite::new(&prepared.space, target, None).expecting(prior), trials)?;
+    let seed = seed::derive(config.seed, "cross-validation", 0);
+    let expected: Vec<f64> = warm.iter().filter_map(|sample| sample.features.last().copied()).collect();
+    Ok(Some(WarmGain {
+        networks: samples.len(),
+        kendall_tau_alone: stats::kendall_tau(&expected, &accuracies),
+        kendall_tau_with: cross_validate_warm(Kind::Blend, &warm, &accuracies, FOLDS, seed)?.kendall_tau,
+        kendall_tau_without: cross_validate(Kind::Blend, &samples, &accuracies, FOLDS, seed)?.kendall_tau,
+    }))
+}
