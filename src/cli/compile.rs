@@ -15,9 +15,9 @@ use crate::nn::{Device, runtime};
 use crate::report::{latency_is, percent, run_curve_svg, run_front_svg, run_json, run_markdown, run_text};
 use crate::run::{
     self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Pick, Prepared, Progress, Requested,
-    RunConfig, RunError, RunFolder, SCHEMA_VERSION, Size, Summary, WarmStart, write_whole,
+    RunConfig, RunError, RunFolder, RunStrategy, SCHEMA_VERSION, Size, Summary, WarmStart, write_whole,
 };
-use crate::search::{GuidedConfig, StrategyName};
+use crate::search::GuidedConfig;
 use crate::space::{MacroConfig, MacroSpace};
 use crate::target::{LatencyModel, Target};
 use crate::train::{TrainConfig, TrainError};
@@ -81,12 +81,13 @@ pub(super) struct CompileArgs {
     no_mirror: bool,
     /// How networks are proposed.
     #[arg(long, value_enum, default_value = "guided")]
-    strategy: StrategyName,
+    strategy: RunStrategy,
     /// Whether zero-cost proxies decide among the candidates that predictions promise most of.
     #[arg(long, value_enum, default_value = "off")]
     proxies: Switch,
-    /// What the search knows before it has trained anything: nothing, or what a predictor that was fitted to published
-    /// trainings expects. For strategy `guided`; the run's own trials decide whether it is heeded.
+    /// What the search knows before it has trained anything: nothing; what a predictor that was fitted to published
+    /// trainings expects (for strategy `guided`; the run's own trials decide whether it is heeded); or which networks a
+    /// model that was fitted to many data sets proposes for these.
     #[arg(long, value_enum, default_value = "none")]
     warm_start: WarmStart,
     /// Seed of everything random.

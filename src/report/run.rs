@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::run_front::{about_front, front, role};
 use super::{Curve, curve_svg, markdown_table, percent, plain_table};
-use crate::run::{Distilled, Finalist, LimitCheck, Size, Summary, TrialRecord, WarmGain};
+use crate::run::{Distilled, Finalist, LimitCheck, PredictorGain, Size, Summary, TrialRecord, WarmGain};
 use crate::units::{Bytes, Macs, Millis};
 
 /// The result for programs.
@@ -189,11 +189,25 @@ fn taught(distilled: &Distilled) -> String {
 }
 
 fn gained(gain: &WarmGain) -> String {
-    let WarmGain { networks, kendall_tau_alone, kendall_tau_with, kendall_tau_without } = gain;
-    format!(
-        "pretrained predictor: Kendall tau on the {networks} trials {kendall_tau_with:.2} with it, {kendall_tau_without:.2} \
-         without (alone, before any trial, {kendall_tau_alone:.2})"
-    )
+    match gain {
+        WarmGain::Predictor(gain) => {
+            let PredictorGain { networks, kendall_tau_alone, kendall_tau_with, kendall_tau_without } = gain;
+            format!(
+                "pretrained predictor: Kendall tau on the {networks} trials {kendall_tau_with:.2} with it, \
+                 {kendall_tau_without:.2} without (alone, before any trial, {kendall_tau_alone:.2})"
+            )
+        }
+        WarmGain::Meta(gain) => format!(
+            "meta-model: its {} networks had {} on average after cheap training, the best {}; {} random ones {}, the best of \
+             as many {}",
+            gain.proposed,
+            percent(gain.mean_proposed),
+            percent(gain.best_proposed),
+            gain.random,
+            percent(gain.mean_random),
+            percent(gain.best_of_as_many_random),
+        ),
+    }
 }
 
 fn cheap_full(summary: &Summary) -> String {

@@ -6,15 +6,15 @@ use std::path::Path;
 use super::finalists::Finals;
 use super::front::{self, front_of};
 use super::{
-    Card, CloserLook, Distilled, Entry, Finalist, FrontRow, Journal, LimitCheck, Oracle, Prepared, Progress, RunConfig,
-    RunError, RunFolder, SpaceSite, Tested, TrainingOracle, TrialRecord, WarmStart, Watch, card, search, warm,
-    write_whole,
+    Card, CloserLook, Distilled, Entry, Finalist, FrontRow, Journal, LatentSearch, LimitCheck, Oracle, Prepared,
+    Progress, RunConfig, RunError, RunFolder, RunStrategy, SpaceSite, Tested, TrainingOracle, TrialRecord, WarmStart,
+    Watch, card, meta_start, search, warm, write_whole,
 };
 use crate::graph::Graph;
 use crate::nn::Device;
 use crate::onnx::decode;
 use crate::predictor::{Evaluation, Kind, Sample, cross_validate};
-use crate::search::{Guided, GuidedConfig, Site, Strategy, StrategyName};
+use crate::search::{Given, Guided, GuidedConfig, Site, Strategy, StrategyName};
 use crate::seed;
 use crate::stats;
 use crate::target::{LatencyModel, Target};
@@ -241,7 +241,11 @@ fn search_networks(
     if let Some(prior) = warm::prior(config)? {
         site = site.expecting(prior);
     }
-    let mut strategy = config.strategy();
+    let first = meta_start::first_networks(config, prepared, &mut site)?;
+    let mut strategy = config.strategy(target, watch)?;
+    if !first.is_empty() {
+        strategy = Box::new(Given::new(first, strategy));
+    }
     let mut oracle: Box<dyn Oracle> =
         Box::new(TrainingOracle::new(&config.space, &prepared.dataset, &config.cheap, config.seed)?.on(device));
     let mut record = |trial: &TrialRecord| {
@@ -254,18 +258,22 @@ fn search_networks(
 
 impl RunConfig {
     /// The strategy, at its start.
-    pub fn strategy(&self) -> Box<dyn Strategy> {
+    fn strategy(&self, target: &Target, watch: Watch) -> Result<Box<dyn Strategy>, RunError> {
         let seed = seed::derive(self.seed, "search", 0);
-        match self.strategy {
-            StrategyName::Guided => {
+        Ok(match self.strategy {
+            RunStrategy::Search(StrategyName::Guided) => {
                 let guided = GuidedConfig { initial: self.initial, per_round: self.per_round, predictor: Kind::Blend };
                 match self.warm_start {
-                    WarmStart::None => Box::new(Guided::new(guided, seed)),
+                    WarmStart::None | WarmStart::Meta => Box::new(Guided::new(guided, seed)),
                     WarmStart::Predictor => Box::new(Guided::warm(guided, seed)),
                 }
             }
-            other => other.start(self.trials, seed),
-        }
+            RunStrategy::Search(other) => other.start(self.trials, seed),
+            RunStrategy::Latent(_) => {
+                watch(Progress::Note("learning a latent space of the networks".to_string()));
+                Box::new(LatentSearch::in_space(&self.space, target, self.trials, seed)?)
+            }
+        })
     }
 }
 

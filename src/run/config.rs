@@ -23,7 +23,7 @@ pub struct RunConfig {
     /// Seed of everything random.
     pub seed: u64,
     /// How networks are proposed.
-    pub strategy: StrategyName,
+    pub strategy: RunStrategy,
     /// Networks trained cheaply.
     pub trials: usize,
     /// Of these, at random before the first prediction.
@@ -75,6 +75,58 @@ pub enum WarmStart {
     None,
     /// The pretrained predictor of `models/`; the run's own trials decide whether it is heeded.
     Predictor,
+    /// The meta-model of `models/`: its proposals for the data are the first networks trained.
+    Meta,
+}
+
+/// How a run proposes networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RunStrategy {
+    /// By a strategy of `search`.
+    Search(StrategyName),
+    /// In a latent space of the networks, which is learned before the first training.
+    Latent(LatentName),
+}
+
+/// The name of the strategy that is no strategy of `search`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LatentName {
+    /// `latent`.
+    Latent,
+}
+
+impl From<StrategyName> for RunStrategy {
+    fn from(name: StrategyName) -> Self {
+        RunStrategy::Search(name)
+    }
+}
+
+impl clap::ValueEnum for RunStrategy {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [RunStrategy; StrategyName::ALL.len() + 1] = {
+            let mut all = [RunStrategy::Latent(LatentName::Latent); StrategyName::ALL.len() + 1];
+            let mut at = 0;
+            while at < StrategyName::ALL.len() {
+                all[at] = RunStrategy::Search(StrategyName::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            RunStrategy::Search(name) => name.to_possible_value(),
+            RunStrategy::Latent(_) => {
+                let help = "Climbs along predicted slopes in a latent space of the networks, learned in a minute from the \
+                            space alone";
+                Some(clap::builder::PossibleValue::new("latent").help(help))
+            }
+        }
+    }
 }
 
 /// How thoroughly a network is trained.

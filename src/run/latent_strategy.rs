@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::generate::{Barrier, Proposer, Wanted};
+use super::RunError;
+use crate::generate::{Barrier, Proposer, VaeConfig, Wanted};
+use crate::graph::Cost;
 use crate::search::{Origin, Planner, Proposal, Rounds, SearchError, Site, Strategy};
 use crate::seed;
-use crate::space::Genotype;
+use crate::space::{Genotype, MacroConfig, MacroSpace, Space};
+use crate::target::Target;
 
 /// How many trainings go into what, and from where climbs start.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +59,41 @@ impl LatentSearch {
     pub fn new(proposer: Arc<Proposer>, config: LatentConfig, seed: u64) -> Self {
         let climbs = Climbs { proposer, config, seed };
         LatentSearch(Rounds::new(climbs, config.initial, config.per_round, seed))
+    }
+}
+
+/// Networks that a run's latent space is learned from, and passes over them: enough that nearly all come back from it.
+const LEARNED: usize = 6000;
+const PASSES: usize = 20;
+/// Kept free below a limit on multiply-accumulates, as a share of it.
+const MARGIN: f64 = 0.01;
+
+impl LatentSearch {
+    /// A search in the latent space of a run's own space, learned from random networks and their multiply-accumulates.
+    ///
+    /// # Errors
+    /// If the space cannot be learned.
+    pub(super) fn in_space(
+        config: &MacroConfig,
+        target: &Target,
+        trials: usize,
+        seed: u64,
+    ) -> Result<LatentSearch, RunError> {
+        let space = Space::Macro(MacroSpace::new(config.clone())?);
+        let sizes = VaeConfig {
+            hidden: 64,
+            latent: 64,
+            emitter: 64,
+            head: 64,
+            epochs: PASSES,
+            batch: 64,
+            ..VaeConfig::measured()
+        };
+        let macs = |genotype: &Genotype| Cost::of(&space.lower(genotype)).macs.max(1) as f64;
+        let proposer = Proposer::learn(&space, LEARNED, sizes, &macs, seed, &mut |_, _| {})?;
+        let limit = target.limits.macs.map(|limit| limit.0 as f64);
+        let barrier = limit.map(|limit| Barrier { limit, margin: MARGIN });
+        Ok(LatentSearch::new(Arc::new(proposer), LatentConfig { barrier, ..LatentConfig::of(trials) }, seed))
     }
 }
 

@@ -15,6 +15,7 @@ mod front;
 mod journal;
 mod latent_strategy;
 mod lines;
+mod meta_start;
 mod on_gpu;
 mod oracle;
 mod pick;
@@ -30,7 +31,9 @@ pub use budget::{Plan, Requested, plan};
 pub use card::{Card, LimitCheck};
 pub use closer::CloserLook;
 pub use compile::{Summary, compile};
-pub use config::{BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, RunConfig, SCHEMA_VERSION, WarmStart};
+pub use config::{
+    BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, LatentName, RunConfig, RunStrategy, SCHEMA_VERSION, WarmStart,
+};
 pub use distil::Distilled;
 pub use error::RunError;
 pub use feasible::{ENOUGH_NETWORKS, Feasible, Least, feasible};
@@ -39,6 +42,7 @@ pub use front::FrontRow;
 pub use journal::{Entry, Journal, TrialRecord};
 pub use latent_strategy::{LatentConfig, LatentSearch};
 pub use lines::{Lines, wrong_line};
+pub use meta_start::MetaGain;
 pub use on_gpu::{Throughput, best_together, throughput};
 pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
 pub use pick::{Pick, pick};
@@ -47,7 +51,7 @@ pub use proposals::{Proposed, propose_in, propose_networks, shipped_model, view_
 pub use search_loop::search;
 pub use site::SpaceSite;
 pub use sizing::{Fixed, NothingFits, Size, Sized, size, size_by_measuring};
-pub use warm::WarmGain;
+pub use warm::{PredictorGain, WarmGain};
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]

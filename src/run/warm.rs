@@ -3,16 +3,26 @@
 use serde::Serialize;
 
 use super::compile::{FOLDS, described};
-use super::{Prepared, RunConfig, RunError, SpaceSite, TrialRecord, WarmStart};
+use super::{MetaGain, Prepared, RunConfig, RunError, RunStrategy, SpaceSite, TrialRecord, WarmStart, meta_start};
 use crate::predictor::{Kind, Pretrained, Prior, cross_validate, cross_validate_warm};
 use crate::search::StrategyName;
 use crate::seed;
 use crate::stats;
 use crate::target::Target;
 
+/// What a warm start gained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum WarmGain {
+    /// By the pretrained predictor.
+    Predictor(PredictorGain),
+    /// By the proposals of the meta-model.
+    Meta(MetaGain),
+}
+
 /// Ranking of a run's own trials with and without the pretrained predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct WarmGain {
+pub struct PredictorGain {
     /// Trials that were ranked.
     pub networks: usize,
     /// Kendall tau of the pretrained predictor alone, which has seen none of them.
@@ -31,12 +41,12 @@ impl RunConfig {
     pub fn check_warm_start(&self) -> Result<(), RunError> {
         let (own, known) = (self.space.layers.len(), Pretrained::layers());
         match self.warm_start {
-            WarmStart::Predictor if self.strategy != StrategyName::Guided => {
+            WarmStart::Predictor if self.strategy != RunStrategy::Search(StrategyName::Guided) => {
                 let reason = "`--warm-start predictor` is for strategy `guided`";
                 Err(RunError::Config(format!("{reason}\nhint: `--strategy guided`, or `--warm-start none`")))
             }
             WarmStart::Predictor if own != known => Err(RunError::ColdSpace { own, known }),
-            WarmStart::Predictor | WarmStart::None => Ok(()),
+            WarmStart::Predictor | WarmStart::Meta | WarmStart::None => Ok(()),
         }
     }
 }
@@ -45,7 +55,7 @@ impl RunConfig {
 pub(super) fn prior(config: &RunConfig) -> Result<Option<Prior>, RunError> {
     config.check_warm_start()?;
     match config.warm_start {
-        WarmStart::None => Ok(None),
+        WarmStart::None | WarmStart::Meta => Ok(None),
         WarmStart::Predictor => Ok(Some(Prior::new(Pretrained::shipped()?))),
     }
 }
@@ -57,7 +67,7 @@ pub(super) fn gain(
     prepared: &Prepared,
     trials: &[TrialRecord],
 ) -> Result<Option<WarmGain>, RunError> {
-    let Some(prior) = prior(config)? else { return Ok(None) };
+    let Some(prior) = prior(config)? else { return Ok(meta_start::gain(trials).map(WarmGain::Meta)) };
     let plain = SpaceSite::new(&prepared.space, target, None);
     let (samples, accuracies) = described(plain, trials)?;
     if samples.len() < 2 * FOLDS {
@@ -66,10 +76,10 @@ pub(super) fn gain(
     let (warm, _) = described(SpaceSite::new(&prepared.space, target, None).expecting(prior), trials)?;
     let seed = seed::derive(config.seed, "cross-validation", 0);
     let expected: Vec<f64> = warm.iter().filter_map(|sample| sample.features.last().copied()).collect();
-    Ok(Some(WarmGain {
+    Ok(Some(WarmGain::Predictor(PredictorGain {
         networks: samples.len(),
         kendall_tau_alone: stats::kendall_tau(&expected, &accuracies),
         kendall_tau_with: cross_validate_warm(Kind::Blend, &warm, &accuracies, FOLDS, seed)?.kendall_tau,
         kendall_tau_without: cross_validate(Kind::Blend, &samples, &accuracies, FOLDS, seed)?.kendall_tau,
-    }))
+    })))
 }

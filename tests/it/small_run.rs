@@ -44,7 +44,7 @@ pub fn config() -> RunConfig {
         schema_version: SCHEMA_VERSION,
         netwright: env!("CARGO_PKG_VERSION").to_string(),
         seed: SEED,
-        strategy: StrategyName::Guided,
+        strategy: StrategyName::Guided.into(),
         trials: 9,
         initial: 4,
         per_round: 3,

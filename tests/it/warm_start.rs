@@ -62,7 +62,7 @@ fn a_start_that_knows_nothing_of_the_space_or_is_not_heeded_is_refused() {
     let mut shallow = warm();
     shallow.space.layers.truncate(4);
     decide(folder.path().join("shallow"), &shallow, EXACT_LIMITS);
-    let random = RunConfig { strategy: StrategyName::Random, ..warm() };
+    let random = RunConfig { strategy: StrategyName::Random.into(), ..warm() };
     decide(folder.path().join("random"), &random, EXACT_LIMITS);
     let told = ["shallow", "random"].map(|run| transcript(&["resume", run], folder.path())).concat();
     insta::assert_snapshot!("refused_warm_starts", told);
