@@ -1,5 +1,6 @@
 //! Networks from a learned latent space: a graph autoencoder with predictors of performance and complexity, and a search
-//! along their gradients. It proposes genotypes; it neither trains networks nor writes files.
+//! along their gradients; and networks for a data set, by a meta-model that learned from many. It proposes genotypes; it
+//! neither trains networks nor writes files.
 
 mod adam;
 mod ascent;

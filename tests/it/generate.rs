@@ -20,9 +20,9 @@ fn label(folder: &Path) -> [String; 2] {
     let file = |name: &str| folder.join(name).display().to_string();
     let (tasks, labels) = (file("tasks.yaml"), file("labels"));
     let sources = ["--sources", "built-in", "--sources", "built-in:textures", "--sources", "built-in:glyphs"];
-    let drawn = ["-n", "16", "--images", "40", "--sides", "12", "--held-out", "40", "--classes", "2,3", "--seed", "3"];
+    let drawn = ["-n", "36", "--images", "60", "--sides", "12", "--held-out", "250", "--classes", "2,3", "--seed", "3"];
     fs::write(&tasks, stdout(&[&["label", "tasks"], &sources[..], &drawn[..]].concat(), 0)).expect("it is writable");
-    let cheap = ["--random", "6", "--per-task", "3", "--width", "0.1", "--epochs", "2"];
+    let cheap = ["--random", "6", "--per-task", "3", "--width", "0.1", "--epochs", "4"];
     stdout(&[&["label", "--tasks", &tasks, "--out", &labels], &cheap[..]].concat(), 0);
     [labels, tasks]
 }

@@ -30,6 +30,14 @@ impl DatabaseArgs {
             self.labels.len(),
             self.tasks.len()
         );
+        for folder in &self.labels {
+            anyhow::ensure!(
+                folder.join("journal.jsonl").exists(),
+                "`{}` holds no labels\nhint: `netwright label --tasks FILE --out {}` makes some",
+                folder.display(),
+                folder.display()
+            );
+        }
         let parts: Vec<(PathBuf, PathBuf)> = self.labels.iter().cloned().zip(self.tasks.iter().cloned()).collect();
         Ok(Database::read(&parts)?)
     }
