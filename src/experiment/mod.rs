@@ -35,7 +35,7 @@ pub use latent_data::{Complexity, LatentData, LatentDataError, Split};
 pub use latent_fit::{LatentReport, PerformanceScores, fit_latent};
 pub use latent_search::{ClimbScores, FoundNetwork, LatentFound, LatentSearchConfig, search_latent};
 pub use meta::{
-    BestOf, BestOfPlan, Database, FeatureTraining, Labelled, MetaError, PublishedReport, PublishedScores,
+    BestOf, BestOfPlan, BestOfReport, Database, FeatureTraining, Labelled, MetaError, PublishedReport, PublishedScores,
     RankingReport, Taus, best_of, published, ranking, train_features,
 };
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};

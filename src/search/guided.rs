@@ -39,6 +39,9 @@ struct Plan {
     warm: bool,
 }
 
+/// Predicted accuracies of networks.
+type Score = dyn Fn(&[Sample]) -> Vec<f64>;
+
 /// Successful trainings before a predictor is worth fitting.
 const FEWEST_KNOWN: usize = 4;
 /// Trained networks that an evolution starts from, the best ones.
@@ -74,7 +77,7 @@ impl Planner for Plan {
         let accuracies: Vec<f64> = known.iter().map(|(_, a)| *a).collect();
         let (kind, seed) = (self.config.predictor, seed::derive(self.seed, "predictor", index));
         let means = |predictions: Vec<Prediction>| predictions.iter().map(|p| p.mean).collect::<Vec<f64>>();
-        let score: Box<dyn Fn(&[Sample]) -> Vec<f64>> = match self.warm {
+        let score: Box<Score> = match self.warm {
             true => {
                 let fitted = fit_warm(kind, &samples, &accuracies, seed)?;
                 Box::new(move |samples| means(fitted.predict(samples)))

@@ -10,7 +10,7 @@ use super::super::label::{open, told};
 use super::super::{Exit, print, print_json};
 use super::fit::DatabaseArgs;
 use super::read_model;
-use crate::experiment::{BestOf, BestOfPlan, best_of};
+use crate::experiment::{BestOf, BestOfPlan, BestOfReport, best_of};
 use crate::nn::runtime;
 use crate::report::{percent, plain_table};
 use crate::stats;
@@ -70,11 +70,12 @@ pub(super) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
         seed: args.seed,
         device: &device,
     };
-    let (found, (mean, (low, high))) = best_of(&plan, &mut labels, &mut told)?;
+    let report = best_of(&plan, &mut labels, &mut told)?;
     if args.json {
-        print_json(&json!({"trained": args.trained, "tasks": found, "ahead": mean, "interval": [low, high]}))?;
+        print_json(&json!(report))?;
         return Ok(Exit::Done);
     }
+    let BestOfReport { tasks: found, ahead: mean, interval: (low, high), .. } = report;
     print(&table(&found, args.trained))?;
     let column = |of: fn(&BestOf) -> f64| stats::mean(&found.iter().map(of).collect::<Vec<f64>>());
     let points = |share: f64| format!("{:+.2}", 100.0 * share);

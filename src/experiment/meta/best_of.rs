@@ -49,8 +49,20 @@ pub struct BestOf {
     pub mean_random: f64,
 }
 
-/// Trains the first proposals for each task, unless a journal has them, and compares; with the mean difference from all
-/// random networks and its interval.
+/// The comparison on all tasks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BestOfReport {
+    /// Proposals trained for each task.
+    pub trained: usize,
+    /// Task by task.
+    pub tasks: Vec<BestOf>,
+    /// Mean of the best proposal's accuracy less the best random network's.
+    pub ahead: f64,
+    /// Its interval (95 %, bootstrap over tasks).
+    pub interval: (f64, f64),
+}
+
+/// Trains the first proposals for each task, unless a journal has them, and compares.
 ///
 /// # Errors
 /// If a training or the journal fails.
@@ -58,7 +70,7 @@ pub fn best_of(
     plan: &BestOfPlan,
     labels: &mut Labels,
     observe: &mut dyn FnMut(&Label, usize, usize),
-) -> Result<(Vec<BestOf>, (f64, (f64, f64))), MetaError> {
+) -> Result<BestOfReport, MetaError> {
     let mut found = Vec::with_capacity(plan.tasks.len());
     for (labelled, view) in plan.tasks.iter().zip(plan.views) {
         let proposed = plan.model.propose(&view.view, plan.drawn, &mut |_| true, plan.seed)?;
@@ -73,7 +85,12 @@ pub fn best_of(
         found.push(compared(labelled, &proposed).ok_or_else(|| diverged(&labelled.task.name))?);
     }
     let ahead: Vec<f64> = found.iter().map(|of| of.proposed - of.random).collect();
-    Ok((found, (stats::mean(&ahead), interval(&ahead, plan.seed))))
+    Ok(BestOfReport {
+        trained: plan.trained,
+        ahead: stats::mean(&ahead),
+        interval: interval(&ahead, plan.seed),
+        tasks: found,
+    })
 }
 
 fn diverged(task: &str) -> LabelError {

@@ -8,7 +8,7 @@ mod published;
 mod ranking;
 mod simple;
 
-pub use best_of::{BestOf, BestOfPlan, best_of};
+pub use best_of::{BestOf, BestOfPlan, BestOfReport, best_of};
 pub use database::{Database, Labelled};
 pub use features::{FeatureTraining, train_features};
 pub use published::{PublishedReport, PublishedScores, published};

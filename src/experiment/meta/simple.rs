@@ -31,7 +31,8 @@ impl Simple {
         for task in tasks {
             let accuracies: Vec<f64> = task.labels.iter().map(|label| label.accuracy).collect();
             let (mean, deviation) = (stats::mean(&accuracies), stats::std_dev(&accuracies));
-            if !(deviation > 0.0) {
+            // Of one network there is no deviation.
+            if deviation.is_nan() || deviation <= 0.0 {
                 continue;
             }
             for label in &task.labels {
