@@ -5,6 +5,7 @@ mod config;
 mod features;
 mod file;
 mod fit;
+mod fit_generator;
 mod generator;
 mod model;
 mod predictor;
