@@ -41,6 +41,8 @@ mod targets;
 #[cfg(feature = "train")]
 mod training;
 
+#[cfg(feature = "train")]
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -211,6 +213,20 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Writes a result for programs to standard output.
 fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))
+}
+
+/// Writes a fitted model into a folder, which is made if it is not there, and its card beside it as JSON; gives the card's
+/// path.
+#[cfg(feature = "train")]
+fn write_with_card(path: &Path, bytes: &[u8], card: &serde_json::Value) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| anyhow::anyhow!("cannot make folder `{}`: {e}", folder.display()))?;
+    }
+    let beside = path.with_extension("json");
+    crate::run::write_whole(path, bytes)?;
+    crate::run::write_whole(&beside, format!("{card:#}\n").as_bytes())?;
+    Ok(beside)
 }
 
 /// Bytes of a model file above which it is not read: protobuf, in which it is written, ends at 2 GiB.

@@ -69,10 +69,7 @@ pub fn propose_networks(
             let mut fits = |genotype: &Genotype| {
                 let graph = space.lower(genotype);
                 let cost = Cost::of(&graph);
-                let latency = target.estimated(&cost).map(predicted);
-                let is_known = target.limits.latency.is_none() || target.is_local() || latency.is_some();
-                is_known
-                    && target.verdict(&cost, latency).fits()
+                target.lets_in(&cost, target.estimated(&cost))
                     && target.unsupported(&deployable(&graph).graph).is_none()
             };
             let found = file.model.propose(&view, drawn, &mut fits, seed)?;
@@ -84,10 +81,6 @@ pub fn propose_networks(
             Ok(found.into_iter().map(proposed).collect())
         }
     }
-}
-
-fn predicted(time: crate::units::Millis) -> crate::target::Latency {
-    crate::target::Latency { time, provenance: crate::target::Provenance::Predicted }
 }
 
 /// The data set as the model sees it.

@@ -7,7 +7,7 @@ use crate::graph::{Cost, Graph, deployable};
 use crate::predictor::{PredictorError, Prior, Sample};
 use crate::search::{Site, second_opinion};
 use crate::space::{Genotype, MacroSpace, PartMemo};
-use crate::target::{Latency, LatencyModel, Provenance, Target};
+use crate::target::{LatencyModel, Target};
 use crate::units::Millis;
 
 /// A space within a target's limits; costs are computed once for each layer.
@@ -98,11 +98,8 @@ impl Site for SpaceSite<'_> {
 
     fn is_feasible(&mut self, genotype: &Genotype) -> bool {
         let cost = self.cost(genotype);
-        let expected = |time| Latency { time, provenance: Provenance::Predicted };
-        let latency = self.latency(genotype).map(expected);
-        // What is measured later may be unknown now; what never is must be known.
-        let is_known = self.target.limits.latency.is_none() || self.target.is_local() || latency.is_some();
-        is_known && self.target.verdict(&cost, latency).fits() && self.is_supported(genotype)
+        let expected = self.latency(genotype);
+        self.target.lets_in(&cost, expected) && self.is_supported(genotype)
     }
 
     fn choices(&self) -> Vec<u8> {

@@ -91,6 +91,14 @@ impl Verdict {
 }
 
 impl Target {
+    /// Whether a network may be trained: by its cost and the latency that is expected. What is measured later may be
+    /// unknown now; what never is must be known.
+    pub fn lets_in(&self, cost: &Cost, expected: Option<Millis>) -> bool {
+        let latency = expected.map(|time| Latency { time, provenance: Provenance::Predicted });
+        let is_known = self.limits.latency.is_none() || self.is_local() || latency.is_some();
+        is_known && self.verdict(cost, latency).fits()
+    }
+
     /// Holds a network's cost, and its latency where it is known, against the limits.
     pub fn verdict(&self, cost: &Cost, latency: Option<Latency>) -> Verdict {
         let mut broken = Vec::new();

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Exit, print, print_json};
+use super::super::{Exit, print, print_json, write_with_card};
 use crate::experiment::{Database, FeatureTraining, RankingReport, ranking, train_features};
 use crate::generate::{ClassKind, FitStep, MetaConfig, MetaFile, MetaModel, MetaTask};
 use crate::nn::runtime;
 use crate::report::plain_table;
-use crate::run::write_whole;
 
 #[derive(Args)]
 pub(super) struct DatabaseArgs {
@@ -141,7 +140,7 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
         false => {
             eprintln!("testing on the tasks held out, beside the same model without sight of data");
             let held_out: Vec<MetaTask> = held_out.views(&net, &mut |_, _| {})?;
-            let blind = fit_model(MetaConfig { sees_data: false, generator_epochs: 1, ..config })?;
+            let blind = fit_model(MetaConfig { sees_data: false, generator_epochs: 0, ..config })?;
             Some(ranking(&model, &blind, &tasks, &held_out, args.seed)?)
         }
     };
@@ -153,9 +152,7 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
     file.card.report = json!(report);
     if let Some(out) = &args.out {
         let bytes = file.to_bytes();
-        write_whole(out, &bytes)?;
-        let card = serde_json::to_string_pretty(&file.card).expect("a card is plain data");
-        write_whole(&out.with_extension("json"), card.as_bytes())?;
+        write_with_card(out, &bytes, &json!(file.card))?;
         eprintln!("`{}`: {} weights, {} bytes", out.display(), file.model.weight_count(), bytes.len());
     }
     match (args.json, report) {

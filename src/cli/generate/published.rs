@@ -44,7 +44,7 @@ pub(super) fn published(args: &PublishedArgs) -> anyhow::Result<Exit> {
         "`--held-out` is {}, expected a share from 0.01 to 0.9",
         args.held_out
     );
-    const RELEASE: &str = "hint: both files are in the release of MetaD2A, in its folder `data`";
+    const RELEASE: &str = "hint: `--data` names the folder that holds both files of the release";
     let database = MetaD2a::open(&args.data).map_err(|e| anyhow::anyhow!("{e}\n{RELEASE}"))?;
     let config = MetaConfig { epochs: args.epochs as usize, members: args.members as usize, ..MetaConfig::default() };
     let report = compare(&database, args.held_out, &config, args.seed, &mut super::fit::watch)?;

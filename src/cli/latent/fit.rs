@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::super::write_with_card;
 use super::{Exit, TableArgs, print, print_json};
 use crate::experiment::{Complexity, LatentData, LatentReport, Split, fit_latent};
 use crate::generate::{MODEL_VERSION, ModelCard, VaeConfig};
 use crate::report::{percent, plain_table};
-use crate::run::write_whole;
 use crate::space::Space;
 
 /// Sizes and schedules that have a name.
@@ -136,13 +136,7 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
         report: json!(report),
     };
     if let Some(path) = &args.out {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| anyhow::anyhow!("cannot make folder `{}`: {e}", folder.display()))?;
-        }
-        write_whole(path, &vae.to_bytes(&card))?;
-        let beside = path.with_extension("json");
-        write_whole(&beside, format!("{:#}\n", json!(card)).as_bytes())?;
+        let beside = write_with_card(path, &vae.to_bytes(&card), &json!(card))?;
         eprintln!("  model in {}, its card in {}", path.display(), beside.display());
     }
     match args.json {

@@ -58,7 +58,7 @@ pub fn published(
     let mut tasks = by_task(database);
     tasks.shuffle(&mut seed::stream(seed, "tasks held out", 0));
     let test = tasks.split_off(((tasks.len() as f64) * (1.0 - held_out)).round() as usize);
-    let config = MetaConfig { within_tasks: false, generator_epochs: 1, ..config.clone() };
+    let config = MetaConfig { within_tasks: false, generator_epochs: 0, ..config.clone() };
     let kind = ClassKind::Numbers(METAD2A_CLASSES);
     let mut predictions: Vec<(&str, Vec<f64>)> = Vec::new();
     let all: Vec<f64> = accuracies(&tasks);

@@ -1,6 +1,7 @@
 //! What a meta-model sees of an image: the pooled channels of a small network that was trained on the sources of the
 //! meta-training and is frozen since.
 
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::task::TaskView;
@@ -154,7 +155,6 @@ impl FeatureNet {
 
 /// Some of the images of a class, always the same ones.
 fn some(mut places: Vec<usize>, class: usize) -> Vec<usize> {
-    use rand::seq::SliceRandom;
     places.shuffle(&mut seed::stream(0, "images of a view", class as u64));
     places.truncate(KEPT_PER_CLASS);
     places

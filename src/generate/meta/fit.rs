@@ -83,10 +83,14 @@ impl MetaModel {
         let of_all: Vec<f64> = tasks.iter().flat_map(|task| task.labels.iter().map(|label| label.accuracy)).collect();
         let of_all = Scale::of(&of_all);
         let known: Vec<Known> = tasks.par_iter().map(|task| model.known(task, of_all)).collect();
-        let linear = linear(&known);
+        let useful: Vec<&Known> = known.iter().filter(|task| !task.networks.is_empty()).collect();
+        if useful.len() < FEWEST {
+            return Err(GenerateError::FewTasks { found: useful.len(), needed: FEWEST });
+        }
+        let linear = linear(&useful);
         for member in 0..model.members.len() {
             model.members[member].begin_with(&linear);
-            model.fit_member(member, &known, seed, watch)?;
+            model.fit_member(member, &useful, seed, watch)?;
         }
         model.fit_generator(&known, seed, watch)?;
         Ok(model)
@@ -113,16 +117,12 @@ impl MetaModel {
     fn fit_member(
         &mut self,
         member: usize,
-        known: &[Known],
+        useful: &[&Known],
         seed: u64,
         watch: &mut dyn FnMut(FitStep),
     ) -> Result<(), GenerateError> {
         let seed = seed::derive(seed, "meta member order", member as u64);
         let config = self.config.clone();
-        let useful: Vec<&Known> = known.iter().filter(|task| !task.networks.is_empty()).collect();
-        if useful.len() < FEWEST {
-            return Err(GenerateError::FewTasks { found: useful.len(), needed: FEWEST });
-        }
         let steps = config.epochs * useful.len().div_ceil(config.batch);
         let mut optimiser = Adam::new(&self.members[member].layout, config.learning_rate, config.weight_decay, steps);
         let mut order: Vec<usize> = (0..useful.len()).collect();
@@ -198,12 +198,8 @@ impl Step {
 }
 
 /// The linear model of the columns that fits all tasks best.
-fn linear(known: &[Known]) -> Ridge {
-    let labelled: Vec<&Labelled> = known.iter().flat_map(|task| &task.networks).collect();
-    if labelled.is_empty() {
-        let coefficients = Vec::new();
-        return Ridge { intercept: 0.0, coefficients, lambda: 0.0, leave_one_out_error: 0.0 };
-    }
+fn linear(useful: &[&Known]) -> Ridge {
+    let labelled: Vec<&Labelled> = useful.iter().flat_map(|task| &task.networks).collect();
     let row = |known: &&Labelled| known.candidate.columns.iter().map(|value| f64::from(*value)).collect();
     let rows: Vec<Vec<f64>> = labelled.iter().map(row).collect();
     let targets: Vec<f64> = labelled.iter().map(|known| f64::from(known.target)).collect();
