@@ -14,8 +14,8 @@ use crate::measure::{CalibrationConfig, Stopwatch, calibrated};
 use crate::nn::{Device, runtime};
 use crate::report::{latency_is, percent, run_curve_svg, run_front_svg, run_json, run_markdown, run_text};
 use crate::run::{
-    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Pick, Prepared, Progress, Requested,
-    RunConfig, RunError, RunFolder, RunStrategy, SCHEMA_VERSION, Size, Summary, WarmStart, write_whole,
+    self, BUILT_IN_IMAGES, DataConfig, Distil, ENOUGH_NETWORKS, Feasible, Fixed, Longer, Pick, Prepared, Progress,
+    Requested, RunConfig, RunError, RunFolder, RunStrategy, SCHEMA_VERSION, Size, Summary, WarmStart, write_whole,
 };
 use crate::search::GuidedConfig;
 use crate::space::{MacroConfig, MacroSpace};
@@ -55,6 +55,10 @@ pub(super) struct CompileArgs {
     /// Epochs of a full training.
     #[arg(long)]
     full_epochs: Option<usize>,
+    /// Epochs of the winner's second training, on all images, 0 for none. By default time decides, and there is none if
+    /// `--full-epochs` is given.
+    #[arg(long)]
+    retrain_epochs: Option<usize>,
     /// Training images of a cheap training.
     #[arg(long)]
     images: Option<usize>,
@@ -93,8 +97,8 @@ pub(super) struct CompileArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Train the winner once more with the most accurate network found as its teacher: `auto` exports what is better on
-    /// the validation images. On the CPU only.
+    /// Give the winner the most accurate network found as its teacher when it is trained once more: `auto` exports what is
+    /// better on the validation images. On the CPU only.
     #[arg(long, value_enum, default_value = "off")]
     distil: Distil,
     #[command(flatten)]
@@ -250,6 +254,7 @@ fn decide(
         trials: args.trials,
         epochs: args.epochs,
         full_epochs: args.full_epochs,
+        retrain_epochs: args.retrain_epochs,
         images: args.images,
         narrower: args.width.is_none(),
         finalists: args.finalists,
@@ -272,6 +277,9 @@ fn decide(
         plan.full.images,
         space.width,
     )));
+    if let Some(Longer { epochs, images }) = plan.retrain {
+        watch(Progress::Note(format!("then the best of them once more ({epochs} epochs, {images} images)")));
+    }
     let (space, dataset, latency) = match target.is_local() && target.limits.latency.is_some() {
         true => {
             let (fitting, times) = fit_to_latency((&published, &fixed), target, &space, args.seed, watch)?;
@@ -305,6 +313,7 @@ fn decide(
         references: plan.references,
         cheap: plan.cheap,
         full: plan.full,
+        retrain: plan.retrain,
         distil: args.distil,
         data,
         space,

@@ -1,6 +1,7 @@
 //! Searches under a latency limit of a device that the searcher knows only by what it measures: a few networks before the
 //! search, from which it predicts all others, and some finalists after it. Both count as queries.
 
+use rand::Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use super::searches::{Entrant, Trajectory, run_one};
 use crate::regress::{Lambda, Ridge};
 use crate::run::RunError;
 use crate::search::SearchError;
+use crate::seed;
 
 /// How the queries are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -91,32 +93,77 @@ pub fn search_constrained(
     let counts: Vec<Vec<f64>> =
         pool.benchmark().genotypes().iter().map(|genotype| operation_counts(pool.space(), genotype)).collect();
     let run = |seed: &u64| {
-        let feasible = believed_feasible(&counts, device, budget.calibration, *seed);
+        let belief = Belief::of(&counts, device, budget.calibration, *seed);
+        let (cautious, daring) = (belief.within(device.limit, CAUTIOUS), belief.within(device.limit, DARING));
         let trainings = budget.queries - budget.calibration - budget.finalists;
-        let trained = run_one(pool, labels, entrant, trainings, *seed, Some(&feasible))?;
+        let dares_from = trainings - trainings / DARING_SHARE;
+        let feasible = |trained| Some(if trained < dares_from { cautious.as_slice() } else { &daring });
+        let trained = run_one(pool, labels, entrant, trainings, *seed, feasible)?;
         Ok(finish(&trained, labels, device, budget.finalists))
     };
     let runs: Vec<ConstrainedRun> = seeds.par_iter().map(run).collect::<Result<_, SearchError>>()?;
     Ok(scores(labels, device, entrant.name(), runs))
 }
 
-/// Networks whose predicted latency is within the limit by more than the usual error of a prediction.
-fn believed_feasible(counts: &[Vec<f64>], device: &Device, calibration: usize, seed: u64) -> Vec<bool> {
-    let runnable: Vec<usize> = (0..counts.len()).filter(|place| device.latencies[*place].is_finite()).collect();
-    let among: Vec<Vec<f64>> = runnable.iter().map(|place| counts[*place].clone()).collect();
-    let chosen: Vec<usize> = choose(&among, calibration, seed).into_iter().map(|place| runnable[place]).collect();
-    let rows: Vec<Vec<f64>> = chosen.iter().map(|place| counts[*place].clone()).collect();
-    let times: Vec<f64> = chosen.iter().map(|place| device.latencies[*place]).collect();
-    let ridge = Ridge::fit(&rows, &times, Lambda::LeaveOneOut);
-    let margin = MARGIN * ridge.leave_one_out_error;
-    // Whether a device can run a network at all is known before it is measured: its compiler says so.
-    let runs = device.latencies.iter().map(|latency| latency.is_finite());
-    let keeps = ridge.predict(counts).into_iter().map(|predicted| predicted + margin <= device.limit);
-    keeps.zip(runs).map(|(keeps, runs)| keeps && runs).collect()
+/// What is believed of a device after a few networks were measured.
+struct Belief {
+    /// Predicted latency of each network; infinite where the device cannot run it.
+    predicted: Vec<f64>,
+    /// Usual error of a prediction near the limit.
+    error: f64,
 }
 
-/// Leave-one-out errors by which a prediction must stay below the limit.
-const MARGIN: f64 = 0.7;
+impl Belief {
+    /// Measures half of the networks where they tell most of all operations, and the others one by one where the limit is
+    /// believed to be: there predictions have to be right.
+    fn of(counts: &[Vec<f64>], device: &Device, calibration: usize, seed: u64) -> Belief {
+        // Whether a device can run a network at all is known before it is measured: its compiler says so.
+        let runnable: Vec<usize> = (0..counts.len()).filter(|place| device.latencies[*place].is_finite()).collect();
+        let among: Vec<Vec<f64>> = runnable.iter().map(|place| counts[*place].clone()).collect();
+        let first = calibration.div_ceil(2).max(FEWEST_MEASURED).min(calibration);
+        let mut measured: Vec<usize> = choose(&among, first, seed).into_iter().map(|place| runnable[place]).collect();
+        let mut rng = seed::stream(seed, "measured near the limit", 0);
+        loop {
+            let belief = Belief::after(counts, device, &measured);
+            if measured.len() >= calibration.min(runnable.len()) {
+                return belief;
+            }
+            let distance = |place: usize| (belief.predicted[place] / device.limit - 1.0).abs();
+            let mut open: Vec<usize> = runnable.iter().copied().filter(|place| !measured.contains(place)).collect();
+            open.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+            let near = open.partition_point(|place| distance(*place) < NEAR_LIMIT).clamp(1, open.len());
+            measured.push(open[rng.random_range(0..near)]);
+        }
+    }
+
+    fn after(counts: &[Vec<f64>], device: &Device, measured: &[usize]) -> Belief {
+        let rows: Vec<Vec<f64>> = measured.iter().map(|place| counts[*place].clone()).collect();
+        let times: Vec<f64> = measured.iter().map(|place| device.latencies[*place]).collect();
+        let distance = |time: &f64| (time / device.limit - 1.0) / HALF_WEIGHT;
+        let weights: Vec<f64> = times.iter().map(|time| 1.0 / (1.0 + distance(time).powi(2))).collect();
+        let ridge = Ridge::fit_rows(&rows, &times, &weights, Lambda::LeaveOneOut);
+        let known = |(predicted, latency): (f64, &f64)| if latency.is_finite() { predicted } else { f64::INFINITY };
+        let predicted = ridge.predict(counts).into_iter().zip(&device.latencies).map(known).collect();
+        Belief { predicted, error: ridge.leave_one_out_error }
+    }
+
+    /// Networks whose prediction is within the limit by so many errors.
+    fn within(&self, limit: f64, margin: f64) -> Vec<bool> {
+        self.predicted.iter().map(|predicted| predicted + margin * self.error <= limit).collect()
+    }
+}
+
+/// Networks of the design before any is chosen for its prediction.
+const FEWEST_MEASURED: usize = 3;
+/// Predictions this near to the limit, relative to it, are near enough to be measured.
+const NEAR_LIMIT: f64 = 0.25;
+/// Distance from the limit, relative to it, at which a measurement counts half.
+const HALF_WEIGHT: f64 = 0.5;
+/// Errors by which a prediction stays below the limit while most networks are trained, and in the last trainings.
+const CAUTIOUS: f64 = 1.3;
+const DARING: f64 = 0.0;
+/// One of so many trainings dares: finalists are measured, so that a few that break the limit cost no more than themselves.
+const DARING_SHARE: usize = 20;
 
 /// Measures the best trained networks, best first; the first that keeps the limit wins, so nothing behind it needs measuring.
 fn finish(trained: &Trajectory, labels: &[f64], device: &Device, finalists: usize) -> ConstrainedRun {
@@ -184,7 +231,7 @@ mod tests {
         let mut latencies: Vec<f64> = counts.iter().map(|c| 1.0 + 2.0 * c[0] + 0.5 * c[1]).collect();
         latencies[0] = f64::INFINITY;
         let device = Device { name: "board".into(), latencies, limit: 6.1 };
-        let believed = believed_feasible(&counts, &device, 10, 1);
+        let believed = Belief::of(&counts, &device, 10, 1).within(device.limit, CAUTIOUS);
         let breaks = (0..200).filter(|place| believed[*place] && device.latencies[*place] > device.limit).count();
         assert!(breaks == 0 && believed.iter().filter(|b| **b).count() > 60, "{breaks}");
         assert!(!believed[0], "it cannot run there");

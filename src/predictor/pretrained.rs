@@ -94,7 +94,7 @@ impl Pretrained {
         let rows: Vec<Vec<f64>> = networks.iter().map(|genotype| view.row(genotype)).collect();
         let factor = |column| if column < SIZE_COLUMNS { SIZE_PENALTY } else { 1.0 };
         let factors: Vec<f64> = (0..rows[0].len()).map(factor).collect();
-        let ridge = Ridge::fit_weighted(&rows, accuracies, &factors, Lambda::LeaveOneOut);
+        let ridge = Ridge::fit_columns(&rows, accuracies, &factors, Lambda::LeaveOneOut);
         Pretrained {
             schema_version: SCHEMA_VERSION,
             space: "macro".to_string(),

@@ -41,7 +41,7 @@ impl SizeLine {
 pub(super) fn fit_ridge(samples: &[Sample], accuracies: &[f64]) -> Ridge {
     let rows = with_edges(samples);
     let factors: Vec<f64> = (0..rows[0].len()).map(|column| if column < 2 { SIZE_PENALTY } else { 1.0 }).collect();
-    Ridge::fit_weighted(&rows, accuracies, &factors, Lambda::LeaveOneOut)
+    Ridge::fit_columns(&rows, accuracies, &factors, Lambda::LeaveOneOut)
 }
 
 /// Number of edges, then the columns of a sample.

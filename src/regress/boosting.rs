@@ -67,7 +67,7 @@ impl Boosting {
         let mut sums = vec![0.0; rows.len()];
         for (sums, rows) in sums.chunks_mut(BLOCK).zip(rows.chunks(BLOCK)) {
             for tree in &self.trees {
-                sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += tree.value(row));
+                tree.for_each_value(rows, |row, value| sums[row] += value);
             }
         }
         sums.into_iter().map(|sum| self.mean + self.rate * sum).collect()

@@ -57,11 +57,10 @@ impl Forest {
         let mut sums = vec![(0.0, 0.0); rows.len()];
         for (sums, rows) in sums.chunks_mut(BLOCK).zip(rows.chunks(BLOCK)) {
             for tree in &self.trees {
-                for (sum, row) in sums.iter_mut().zip(rows) {
-                    let value = tree.value(row);
-                    sum.0 += value;
-                    sum.1 += value * value;
-                }
+                tree.for_each_value(rows, |row, value| {
+                    sums[row].0 += value;
+                    sums[row].1 += value * value;
+                });
             }
         }
         let moments = |(sum, squares): (f64, f64)| {

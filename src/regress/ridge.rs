@@ -37,25 +37,27 @@ impl Ridge {
     /// If there is no row, rows differ in length, there are not as many targets as rows, or a fixed λ is not positive.
     pub fn fit(rows: &[Vec<f64>], targets: &[f64], lambda: Lambda) -> Ridge {
         assert!(!rows.is_empty(), "there is at least one row");
-        Ridge::fit_weighted(rows, targets, &vec![1.0; rows[0].len()], lambda)
+        Ridge::fit_columns(rows, targets, &vec![1.0; rows[0].len()], lambda)
     }
 
     /// As [`Ridge::fit`], with λ times its own factor for each column: below 1 for columns that are expected to matter.
     ///
     /// # Panics
     /// As [`Ridge::fit`], and if there are not as many factors as columns or one is not positive.
-    pub fn fit_weighted(rows: &[Vec<f64>], targets: &[f64], factors: &[f64], lambda: Lambda) -> Ridge {
+    pub fn fit_columns(rows: &[Vec<f64>], targets: &[f64], factors: &[f64], lambda: Lambda) -> Ridge {
         assert!(!rows.is_empty() && rows.len() == targets.len(), "one target per row, and at least one row");
         assert!(factors.len() == rows[0].len() && factors.iter().all(|f| *f > 0.0), "a positive factor per column");
-        let problem = Problem::of(rows, targets, factors);
-        let best = match lambda {
-            Lambda::Fixed(lambda) => problem.solve(lambda),
-            Lambda::LeaveOneOut => grid(rows.len())
-                .map(|lambda| problem.solve(lambda))
-                .min_by(|a, b| a.error.total_cmp(&b.error))
-                .expect("the grid is not empty"),
-        };
-        problem.in_original_units(best)
+        Problem::of(rows, targets, factors, &vec![1.0; rows.len()]).best(lambda)
+    }
+
+    /// As [`Ridge::fit`], with a weight for each row: its squared error counts that much, in the leave-one-out error too.
+    ///
+    /// # Panics
+    /// As [`Ridge::fit`], and if there are not as many weights as rows or one is not positive.
+    pub fn fit_rows(rows: &[Vec<f64>], targets: &[f64], weights: &[f64], lambda: Lambda) -> Ridge {
+        assert!(!rows.is_empty() && rows.len() == targets.len(), "one target per row, and at least one row");
+        assert!(weights.len() == rows.len() && weights.iter().all(|w| *w > 0.0), "a positive weight per row");
+        Problem::of(rows, targets, &vec![1.0; rows[0].len()], weights).best(lambda)
     }
 
     /// One value per row.
@@ -80,8 +82,10 @@ struct Problem {
     /// factor. Shrinking a column by √f multiplies its penalty by f.
     deviations: Vec<f64>,
     target_mean: f64,
+    /// Of rows and targets, each is multiplied by the root of its weight; weights have mean 1.
     rows: Vec<Vec<f64>>,
     targets: Vec<f64>,
+    weights: Vec<f64>,
     /// XᵀX, (columns, columns).
     gram: Vec<f64>,
     /// Xᵀy.
@@ -97,24 +101,39 @@ struct Solution {
 }
 
 impl Problem {
-    fn of(rows: &[Vec<f64>], targets: &[f64], factors: &[f64]) -> Problem {
+    fn of(rows: &[Vec<f64>], targets: &[f64], factors: &[f64], weights: &[f64]) -> Problem {
         let (count, columns) = (rows.len() as f64, rows[0].len());
         assert!(rows.iter().all(|row| row.len() == columns), "rows are equally long");
-        let column = |c: usize| rows.iter().map(move |row| row[c]);
-        let means: Vec<f64> = (0..columns).map(|c| column(c).sum::<f64>() / count).collect();
+        let mean_weight = weights.iter().sum::<f64>() / count;
+        let weights: Vec<f64> = weights.iter().map(|weight| weight / mean_weight).collect();
+        let column = |c: usize| rows.iter().zip(&weights).map(move |(row, weight)| (row[c], *weight));
+        let means: Vec<f64> = (0..columns).map(|c| column(c).map(|(v, w)| v * w).sum::<f64>() / count).collect();
         let deviation = |c: usize| {
-            let variance = column(c).map(|v| (v - means[c]).powi(2)).sum::<f64>() / count;
+            let variance = column(c).map(|(v, w)| w * (v - means[c]).powi(2)).sum::<f64>() / count;
             // What is left of a constant column is rounding.
             let deviation = if variance.sqrt() > 1e-12 * means[c].abs() { variance.sqrt() } else { f64::INFINITY };
             deviation * factors[c].sqrt()
         };
         let deviations: Vec<f64> = (0..columns).map(deviation).collect();
-        let standardise = |row: &Vec<f64>| (0..columns).map(|c| (row[c] - means[c]) / deviations[c]).collect();
-        let rows: Vec<Vec<f64>> = rows.iter().map(standardise).collect();
-        let target_mean = targets.iter().sum::<f64>() / count;
-        let targets: Vec<f64> = targets.iter().map(|t| t - target_mean).collect();
+        let standardise = |(row, weight): (&Vec<f64>, &f64)| {
+            (0..columns).map(|c| weight.sqrt() * (row[c] - means[c]) / deviations[c]).collect()
+        };
+        let rows: Vec<Vec<f64>> = rows.iter().zip(&weights).map(standardise).collect();
+        let target_mean = targets.iter().zip(&weights).map(|(t, w)| t * w).sum::<f64>() / count;
+        let targets: Vec<f64> = targets.iter().zip(&weights).map(|(t, w)| w.sqrt() * (t - target_mean)).collect();
         let (gram, moments) = products(&rows, &targets);
-        Problem { means, deviations, target_mean, rows, targets, gram, moments }
+        Problem { means, deviations, target_mean, rows, targets, weights, gram, moments }
+    }
+
+    fn best(&self, lambda: Lambda) -> Ridge {
+        let best = match lambda {
+            Lambda::Fixed(lambda) => self.solve(lambda),
+            Lambda::LeaveOneOut => grid(self.rows.len())
+                .map(|lambda| self.solve(lambda))
+                .min_by(|a, b| a.error.total_cmp(&b.error))
+                .expect("the grid is not empty"),
+        };
+        self.in_original_units(best)
     }
 
     /// Solves (XᵀX + λI) w = Xᵀy. The error left when a row is held out needs no second fit: it is the residual over one
@@ -125,12 +144,13 @@ impl Problem {
         (0..columns).for_each(|c| system[c * columns + c] += lambda);
         let factor = Cholesky::of(&system, columns).expect("XᵀX plus a positive diagonal is positive definite");
         let coefficients = factor.solve(&self.moments);
-        let held_out = |(row, target): (&Vec<f64>, &f64)| {
+        let held_out = |((row, target), weight): ((&Vec<f64>, &f64), &f64)| {
             let whitened = factor.solve_lower(row);
-            let leverage = dot(&whitened, &whitened) + 1.0 / self.rows.len() as f64;
+            let leverage = dot(&whitened, &whitened) + weight / self.rows.len() as f64;
             ((target - dot(row, &coefficients)) / (1.0 - leverage).max(f64::EPSILON)).powi(2)
         };
-        let error = self.rows.iter().zip(&self.targets).map(held_out).sum::<f64>() / self.rows.len() as f64;
+        let error =
+            self.rows.iter().zip(&self.targets).zip(&self.weights).map(held_out).sum::<f64>() / self.rows.len() as f64;
         Solution { lambda, coefficients, error }
     }
 
@@ -203,8 +223,23 @@ mod tests {
     #[test]
     fn a_factor_is_a_penalty_of_its_own() {
         let rows = [vec![-1.0], vec![0.0], vec![1.0]];
-        let ridge = Ridge::fit_weighted(&rows, &[1.0, 2.0, 3.0], &[3.0], Lambda::Fixed(1.0));
+        let ridge = Ridge::fit_columns(&rows, &[1.0, 2.0, 3.0], &[3.0], Lambda::Fixed(1.0));
         assert!((ridge.coefficients[0] - 0.5).abs() < 1e-12, "{ridge:?}");
+    }
+
+    #[test]
+    fn a_row_of_weight_two_is_a_row_twice() {
+        let (mut rows, mut targets) = noisy_line(12);
+        let mut weights = vec![1.0; 12];
+        weights[5] = 2.0;
+        // Weights are relative, so the penalty is one for twelve rows of mean weight 1, and for thirteen rows.
+        let weighted = Ridge::fit_rows(&rows, &targets, &weights, Lambda::Fixed(12.0 / 13.0));
+        rows.push(rows[5].clone());
+        targets.push(targets[5]);
+        let twice = Ridge::fit(&rows, &targets, Lambda::Fixed(1.0));
+        for (a, b) in weighted.coefficients.iter().zip(&twice.coefficients) {
+            assert!((a - b).abs() < 1e-9, "{weighted:?} {twice:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 /// Rows that pass all trees before the next ones do: as many as stay in the cache beside a tree.
 pub(super) const BLOCK: usize = 64;
 
+/// Rows that go down a tree side by side: while one waits for its next node, the others step.
+const LANES: usize = 8;
+
 /// A binary tree whose leaves hold values.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tree {
@@ -47,6 +50,26 @@ impl Tree {
         }
         node.number
     }
+
+    /// Gives the place of each row with the value of the leaf that it falls into.
+    pub(super) fn for_each_value(&self, rows: &[Vec<f64>], mut take: impl FnMut(usize, f64)) {
+        for (block, rows) in rows.chunks(LANES).enumerate() {
+            let mut places = [0u32; LANES];
+            let mut steps = true;
+            while steps {
+                steps = false;
+                for (place, row) in places.iter_mut().zip(rows) {
+                    let node = self.nodes[*place as usize];
+                    let right = u32::from(row[node.column as usize] > node.number);
+                    let inner = node.left != 0;
+                    *place = if inner { node.left + right } else { *place };
+                    steps |= inner;
+                }
+            }
+            let found = places.iter().take(rows.len()).map(|place| self.nodes[*place as usize].number);
+            found.enumerate().for_each(|(lane, value)| take(block * LANES + lane, value));
+        }
+    }
 }
 
 /// Rows turned into columns, one after another: growing a tree reads column by column.
@@ -89,5 +112,11 @@ mod tests {
         tree.set(inner_left, 3.0);
         tree.set(inner_right, 4.0);
         assert_eq!([[9.0, 0.5], [2.0, 0.6], [2.1, 0.6]].map(|row| tree.value(&row)), [-1.0, 3.0, 4.0]);
+        // More rows than go side by side, and not a multiple of them.
+        let rows: Vec<Vec<f64>> = (0..LANES + 3).map(|i| vec![f64::from(i as u32) * 0.5, 0.6]).collect();
+        let mut found = Vec::new();
+        tree.for_each_value(&rows, |place, value| found.push((place, value)));
+        let one_by_one: Vec<(usize, f64)> = rows.iter().map(|row| tree.value(row)).enumerate().collect();
+        assert_eq!(found, one_by_one);
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::run_front::{about_front, front, role};
 use super::{Curve, curve_svg, markdown_table, percent, plain_table};
-use crate::run::{Distilled, Finalist, LimitCheck, PredictorGain, Size, Summary, TrialRecord, WarmGain};
+use crate::run::{Finalist, LimitCheck, Longer, PredictorGain, Retrained, Size, Summary, TrialRecord, WarmGain};
 use crate::units::{Bytes, Macs, Millis};
 
 /// The result for programs.
@@ -43,7 +43,7 @@ pub fn run_json(summary: &Summary, folder: &str, seconds: f64) -> Value {
         "warm_start": summary.card.warm_start,
         "front": summary.front,
         "instead_of": summary.card.instead_of,
-        "distilled": summary.distilled,
+        "retrained": summary.retrained,
         "cheap_full_kendall_tau": summary.cheap_full_tau,
         "seconds": seconds,
     })
@@ -72,8 +72,8 @@ pub fn run_text(summary: &Summary, folder: &str) -> String {
     if let Some(gain) = &summary.card.warm_start {
         text += &format!("warm start {}\n", gained(gain));
     }
-    if let Some(distilled) = &summary.distilled {
-        text += &format!("teacher    {}\n", taught(distilled));
+    if let Some(retrained) = &summary.retrained {
+        text += &format!("retrained  {}\n", once_more(retrained));
     }
     for warning in &winner.bench.warnings {
         text += &format!("warning    {warning}\n");
@@ -133,9 +133,9 @@ pub fn run_markdown(summary: &Summary) -> String {
         Size::from(&config.space).describe(),
         agreement(summary),
         summary
-            .distilled
+            .retrained
             .as_ref()
-            .map_or(String::new(), |distilled| format!("\n- with a teacher: {}", taught(distilled))),
+            .map_or(String::new(), |retrained| format!("\n- trained once more: {}", once_more(retrained))),
         summary.card.instead_of.as_ref().map_or(String::new(), |own| format!(
             "\n- picked instead of the run's own winner `{own}`, without a new search; each of them was tested once"
         )),
@@ -177,15 +177,20 @@ pub fn run_curve_svg(summary: &Summary) -> String {
     let name = format!("winner {}", summary.winner().trial.genotype);
     let named = |at: usize| (at == summary.winner).then_some(name.as_str());
     let finalists = summary.finalists.iter().enumerate();
-    let curves: Vec<Curve> = finalists.map(|(at, f)| Curve { name: named(at), records: &f.curve }).collect();
+    let mut curves: Vec<Curve> = finalists.map(|(at, f)| Curve { name: named(at), records: &f.curve }).collect();
+    if let Some(retrained) = &summary.retrained {
+        curves.push(Curve { name: Some("winner once more"), records: &retrained.curve });
+    }
     curve_svg(&format!("full trainings for `{}`", summary.target.name), &curves)
 }
 
-fn taught(distilled: &Distilled) -> String {
-    let accuracy = distilled.validation_accuracy.map_or("diverged".to_string(), percent);
-    let verdict = if distilled.kept { "exported" } else { "not exported" };
-    let Distilled { teacher, alone, .. } = distilled;
-    format!("{accuracy} on validation, {} alone: {verdict}; the teacher is {teacher}", percent(*alone))
+fn once_more(retrained: &Retrained) -> String {
+    let accuracy = retrained.validation_accuracy.map_or("diverged".to_string(), percent);
+    let verdict = if retrained.kept { "exported" } else { "not exported" };
+    let Longer { epochs, images } = retrained.training;
+    let teacher = retrained.teacher.as_ref().map_or(String::new(), |teacher| format!("; its teacher is {teacher}"));
+    let before = percent(retrained.before);
+    format!("{accuracy} on validation after {epochs} epochs on {images} images, {before} before: {verdict}{teacher}")
 }
 
 fn gained(gain: &WarmGain) -> String {
@@ -263,13 +268,13 @@ fn limits(summary: &Summary, layout: Layout) -> String {
 }
 
 fn finalists(summary: &Summary, layout: Layout) -> String {
-    // All finalists by the same training: what a teacher gave is told apart.
-    let alone = summary.distilled.as_ref().map(|distilled| distilled.alone);
+    // All finalists by the same training: what a second one gave is told apart.
+    let before = summary.retrained.as_ref().map(|retrained| retrained.before);
     let row = |(at, f): (usize, &Finalist)| {
         vec![
             f.trial.genotype.clone(),
             f.trial.validation_accuracy.map_or(String::new(), percent),
-            percent(alone.filter(|_| at == summary.winner).unwrap_or(f.validation_accuracy)),
+            percent(before.filter(|_| at == summary.winner).unwrap_or(f.validation_accuracy)),
             Macs(f.cost.macs).to_string(),
             f.cost.peak_ram(summary.target.numbers).to_string(),
             Millis(f.bench.latency.p90_ms).to_string(),

@@ -1,7 +1,7 @@
 //! A time budget becomes counts, once: how long a training step takes is measured briefly, and from then on the counts and
 //! the seed decide.
 
-use super::{Fidelity, Progress, RunError, Watch};
+use super::{Fidelity, Longer, Progress, RunError, Watch};
 use crate::data::{Dataset, Images};
 use crate::measure::Stopwatch;
 use crate::nn::Device;
@@ -21,6 +21,8 @@ pub struct Requested {
     pub epochs: Option<usize>,
     /// Epochs of a full training.
     pub full_epochs: Option<usize>,
+    /// Epochs of the winner's second training, 0 for none.
+    pub retrain_epochs: Option<usize>,
     /// Training images of a cheap training.
     pub images: Option<usize>,
     /// Whether the deployed network may become narrower for want of time.
@@ -29,7 +31,7 @@ pub struct Requested {
     pub finalists: Option<usize>,
     /// Whether training may mirror images; grey ones are never mirrored.
     pub mirror: bool,
-    /// Whether the winner is trained once more by a teacher.
+    /// Whether the winner has a teacher when it is trained once more.
     pub distils: bool,
     /// Where networks train.
     pub device: Device,
@@ -50,6 +52,8 @@ pub struct Plan {
     pub cheap: Fidelity,
     /// Training of finalists.
     pub full: Fidelity,
+    /// The winner's second training, if there is one.
+    pub retrain: Option<Longer>,
 }
 
 impl Plan {
@@ -60,20 +64,24 @@ impl Plan {
     }
 }
 
-/// Shares of the budget for cheap and for full trainings; the rest is for drawing data, calibration and measuring.
-const CHEAP_SHARE: f64 = 0.45;
-const FULL_SHARE: f64 = 0.40;
+/// Shares of the budget for cheap trainings, for full ones and for the winner's second; the rest is for drawing data,
+/// calibration and measuring.
+const CHEAP_SHARE: f64 = 0.30;
+const FULL_SHARE: f64 = 0.15;
+const RETRAIN_SHARE: f64 = 0.40;
 /// Networks trained cheaply within ten minutes; more within more time.
 const TRIALS_IN_TEN_MINUTES: f64 = 24.0;
 const TEN_MINUTES_MS: f64 = 600_000.0;
 /// Widths of the deployed network that are considered, and of the candidate relative to it.
 const WIDTHS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
 const CHEAP_WIDTHS: [f64; 2] = [1.0, 0.5];
-/// Passes over images (one image once) that a cheap and a full training should have, before the width is lowered.
+/// Passes over images (one image once) that a cheap training and the winner's last should have, before the width is lowered.
 const CHEAP_PASSES: f64 = 12_000.0;
-const FULL_PASSES: f64 = 80_000.0;
-/// Full trainings that one with a teacher takes as long as, rounded up: the teacher answers every image too.
-const DISTILLED_NETWORKS: usize = 2;
+const LAST_PASSES: f64 = 80_000.0;
+/// Trainings that one with a teacher takes as long as, rounded up: the teacher answers every image too.
+const TAUGHT_NETWORKS: usize = 2;
+/// How much longer than a finalist's training the winner's second one is, to be worth it.
+const WORTH_RETRAINING: f64 = 1.5;
 /// Seconds for which training steps are timed at each width.
 const TIMED_SECONDS: f64 = 0.5;
 
@@ -95,8 +103,7 @@ pub fn plan(
     if trials < 4 {
         return config("a search needs at least 4 trials\nhint: `--trials 24`");
     }
-    if finalists == 0 || requested.epochs == Some(0) || requested.full_epochs == Some(0) || requested.images == Some(0)
-    {
+    if finalists == 0 || [requested.epochs, requested.full_epochs, requested.images].contains(&Some(0)) {
         return config("epochs, images and finalists must be at least 1");
     }
     let mut rate = |width: f64| -> Result<f64, RunError> {
@@ -106,17 +113,16 @@ pub fn plan(
     };
     let seconds = requested.budget.0 / 1e3;
     let passes = |share: f64, networks: usize, rate: f64| share * seconds * rate / networks as f64;
-    let full_networks = finalists + references + if requested.distils { DISTILLED_NETWORKS } else { 0 };
-
+    let shares = Shares::of(requested, finalists + references);
     let mut width = WIDTHS[0];
-    let mut full_passes = passes(FULL_SHARE, full_networks, rate(width)?);
+    let mut full_rate = rate(width)?;
     if requested.narrower && requested.full_epochs.is_none() {
         for narrower in &WIDTHS[1..] {
-            if full_passes >= FULL_PASSES {
+            if shares.last * seconds * full_rate >= LAST_PASSES {
                 break;
             }
             width = *narrower;
-            full_passes = passes(FULL_SHARE, full_networks, rate(width)?);
+            full_rate = rate(width)?;
         }
     }
     let mut relative = CHEAP_WIDTHS[0];
@@ -133,8 +139,48 @@ pub fn plan(
         fidelity
     };
     let cheap = fidelity(relative, cheap_passes, requested.epochs, requested.images, available, 5);
-    let full = fidelity(1.0, full_passes, requested.full_epochs, None, available, 10);
-    Ok(Plan { trials, finalists, references, width, cheap: with_mirror(cheap), full: with_mirror(full) })
+    let full_passes = passes(shares.full, finalists + references, full_rate);
+    let full = fidelity(1.0, full_passes, requested.full_epochs, None, available, shares.full_epochs);
+    let retrain = shares.retraining(requested, &full, shares.last * seconds * full_rate, available);
+    Ok(Plan { trials, finalists, references, width, cheap: with_mirror(cheap), full: with_mirror(full), retrain })
+}
+
+/// How the time for trainings of the deployed width is divided.
+struct Shares {
+    /// Whether the time decides on the winner's second training.
+    free: bool,
+    /// Share of the budget for all full trainings of finalists.
+    full: f64,
+    /// Share of the budget for the last training of one network.
+    last: f64,
+    /// Epochs for which a finalist's images are chosen.
+    full_epochs: usize,
+}
+
+impl Shares {
+    fn of(requested: &Requested, networks: usize) -> Self {
+        let free = requested.full_epochs.is_none() && requested.retrain_epochs.is_none();
+        let taught = if requested.distils { TAUGHT_NETWORKS as f64 } else { 1.0 };
+        match free {
+            true => Shares { free, full: FULL_SHARE, last: RETRAIN_SHARE / taught, full_epochs: 5 },
+            false => {
+                let full = FULL_SHARE + RETRAIN_SHARE;
+                Shares { free, full, last: full / networks as f64, full_epochs: 10 }
+            }
+        }
+    }
+
+    /// The winner's second training: as asked for, or if there is time for one that is worth it.
+    fn retraining(&self, requested: &Requested, full: &Fidelity, passes: f64, available: usize) -> Option<Longer> {
+        if let Some(epochs) = requested.retrain_epochs {
+            return (epochs > 0).then_some(Longer { epochs, images: available });
+        }
+        let longer = fidelity(1.0, passes, None, None, available, 10);
+        let longer = Longer { epochs: longer.train.epochs, images: longer.images };
+        let worth =
+            (longer.epochs * longer.images) as f64 >= WORTH_RETRAINING * (full.train.epochs * full.images) as f64;
+        (self.free && worth).then_some(longer)
+    }
 }
 
 fn trials_within(budget: Millis) -> usize {
@@ -163,13 +209,13 @@ fn fidelity(
     Fidelity { width, images, train: TrainConfig { epochs, ..TrainConfig::default() } }
 }
 
-/// Images that a training of a typical network of the space gets through in a second.
+/// Images that a training of a network such as a search comes to gets through in a second.
 fn images_per_second(space: &MacroConfig, images: &Images, seed: u64, device: &Device) -> Result<f64, RunError> {
     let space = MacroSpace::new(space.clone())?;
-    let graph = space.lower(&typical(&space, seed));
+    let graph = space.lower(&expected(&space, seed));
     let config = TrainConfig { epochs: 1, ..TrainConfig::default() };
-    // A GPU takes longer to begin than to train on a few batches.
-    let batches = if matches!(device, Device::Cpu) { 2 } else { 200 };
+    // To begin takes as long as to train on a few batches, on a GPU on a hundred.
+    let batches = if matches!(device, Device::Cpu) { 12 } else { 200 };
     let few: Vec<usize> = (0..images.len().min(batches * config.batch)).collect();
     let few = images.select(&few);
     let job = Job { graph: &graph, images: &few, config: &config, seed, checkpoint: None };
@@ -183,13 +229,13 @@ fn images_per_second(space: &MacroConfig, images: &Images, seed: u64, device: &D
     Ok(seen as f64 / clock.seconds())
 }
 
-/// The network with the median cost of a random sample.
-fn typical(space: &MacroSpace, seed: u64) -> Genotype {
-    let mut rng = seed::stream(seed, "typical", 0);
+/// A network that costs more than five of six random ones: what a search finds is larger than what it starts with.
+fn expected(space: &MacroSpace, seed: u64) -> Genotype {
+    let mut rng = seed::stream(seed, "expected", 0);
     let mut memo = Default::default();
-    let mut sample: Vec<Genotype> = (0..25).map(|_| space.sample(&mut rng)).collect();
+    let mut sample: Vec<Genotype> = (0..24).map(|_| space.sample(&mut rng)).collect();
     sample.sort_by_key(|genotype| space.cost(genotype, &mut memo).macs);
-    sample.swap_remove(12)
+    sample.swap_remove(20)
 }
 
 #[cfg(test)]
@@ -206,5 +252,35 @@ mod tests {
         assert_eq!((asked.images, asked.train.epochs), (5_000, 2));
         assert_eq!(trials_within(Millis(TEN_MINUTES_MS)), 24);
         assert_eq!(trials_within(Millis(60_000.0)), 8);
+    }
+
+    #[test]
+    fn the_winner_is_trained_once_more_if_that_is_asked_for_or_there_is_time() {
+        let free = Requested {
+            budget: Millis(TEN_MINUTES_MS),
+            trials: None,
+            epochs: None,
+            full_epochs: None,
+            retrain_epochs: None,
+            images: None,
+            narrower: true,
+            finalists: None,
+            mirror: true,
+            distils: false,
+            device: Device::Cpu,
+        };
+        let full = fidelity(1.0, 20_000.0, None, None, 8_000, 5);
+        let retraining =
+            |requested: &Requested, passes: f64| Shares::of(requested, 5).retraining(requested, &full, passes, 8_000);
+        assert_eq!(retraining(&free, 120_000.0), Some(Longer { epochs: 15, images: 8_000 }));
+        assert_eq!(retraining(&free, 25_000.0), None, "hardly longer than the finalists' trainings");
+        let asked = |full_epochs, retrain_epochs| Requested { full_epochs, retrain_epochs, ..free.clone() };
+        assert_eq!(retraining(&asked(Some(3), None), 120_000.0), None);
+        assert_eq!(retraining(&asked(None, Some(0)), 120_000.0), None);
+        let fixed = Some(Longer { epochs: 4, images: 8_000 });
+        assert_eq!(retraining(&asked(Some(3), Some(4)), 120_000.0), fixed);
+        // All the time for trainings of the deployed width goes to the finalists if no other follows.
+        let shares = [&free, &asked(None, Some(0))].map(|requested| Shares::of(requested, 5).full);
+        assert_eq!(shares, [FULL_SHARE, FULL_SHARE + RETRAIN_SHARE]);
     }
 }

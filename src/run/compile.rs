@@ -6,8 +6,8 @@ use std::path::Path;
 use super::finalists::Finals;
 use super::front::{self, front_of};
 use super::{
-    Card, CloserLook, Distilled, Entry, Finalist, FrontRow, Journal, LatentSearch, LimitCheck, Oracle, Prepared,
-    Progress, RunConfig, RunError, RunFolder, RunStrategy, SpaceSite, Tested, TrainingOracle, TrialRecord, WarmStart,
+    Card, CloserLook, Entry, Finalist, FrontRow, Journal, LatentSearch, LimitCheck, Oracle, Prepared, Progress,
+    Retrained, RunConfig, RunError, RunFolder, RunStrategy, SpaceSite, Tested, TrainingOracle, TrialRecord, WarmStart,
     Watch, card, meta_start, search, warm, write_whole,
 };
 use crate::graph::Graph;
@@ -38,8 +38,8 @@ pub struct Summary {
     pub front: Vec<FrontRow>,
     /// Place among the finalists of the winner, or of the network that was picked instead: then the card says of which.
     pub winner: usize,
-    /// The winner's training with a teacher, if there was one.
-    pub distilled: Option<Distilled>,
+    /// The winner's second training, if there was one.
+    pub retrained: Option<Retrained>,
     /// The winner on the test images.
     pub tested: Tested,
     /// The winner's card.
@@ -167,8 +167,8 @@ impl<'a> Begun<'a> {
         let warm_gain = warm::gain(&self.config, &self.target, &self.prepared, &found.trials)?;
         let cheap_full_tau = cheap_full_tau(&found.finalists);
         let mut finals = self.finals();
-        let (distilled, weights) = finals.distil(&found.finalists, place, watch)?.unzip();
-        if let Some(kept) = distilled.as_ref().filter(|distilled| distilled.kept) {
+        let (retrained, weights) = finals.retrain(&found.finalists, place, watch)?.unzip();
+        if let Some(kept) = retrained.as_ref().filter(|retrained| retrained.kept) {
             found.finalists[place].validation_accuracy = kept.validation_accuracy.unwrap_or_default();
         }
         watch(Progress::Stage(if place == found.winner { "testing the winner" } else { "testing the picked network" }));
@@ -197,7 +197,7 @@ impl<'a> Begun<'a> {
             cheap_full_tau,
             front,
             winner: place,
-            distilled,
+            retrained,
             tested,
             card,
             graph,

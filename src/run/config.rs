@@ -10,7 +10,7 @@ use crate::space::MacroConfig;
 use crate::train::TrainConfig;
 
 /// Version of the files in a run folder.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Everything that a run depends on, beside target and latency model, which have files of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,13 +44,23 @@ pub struct RunConfig {
     pub cheap: Fidelity,
     /// Training of finalists.
     pub full: Fidelity,
-    /// Whether the winner is trained once more, by the best network found.
-    #[serde(default)]
+    /// How long the winner is trained once more; absent if its training as a finalist is its last.
+    pub retrain: Option<Longer>,
+    /// Whether the winner is trained once more by the best network found.
     pub distil: Distil,
     /// The data.
     pub data: DataConfig,
     /// The search space, as deployed.
     pub space: MacroConfig,
+}
+
+/// How long a training is that has the finalists' settings else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Longer {
+    /// Passes over the images.
+    pub epochs: usize,
+    /// Training images, taken with the classes' shares.
+    pub images: usize,
 }
 
 /// Whether the winner is trained once more, with the most accurate finalist as its teacher.

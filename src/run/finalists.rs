@@ -59,7 +59,7 @@ impl Finals<'_> {
     /// Trains, exports and measures; finalists in the order of their full accuracy.
     pub fn run(&mut self, ranked: &[TrialRecord], watch: Watch) -> Result<Vec<Finalist>, RunError> {
         let chosen = choose(ranked, self.config.finalists, self.config.references);
-        let images = self.images();
+        let images = self.images(self.config.full.images);
         let mut finalists = Vec::new();
         for (at, trial) in chosen.iter().enumerate() {
             finalists.extend(self.finalist(trial, (at, chosen.len()), &images, watch)?);
@@ -77,7 +77,7 @@ impl Finals<'_> {
     ) -> Result<Option<usize>, RunError> {
         let place = |finalists: &[Finalist]| finalists.iter().position(|f| f.trial.genotype == trial.genotype);
         if place(finalists).is_none() {
-            let images = self.images();
+            let images = self.images(self.config.full.images);
             finalists.extend(self.finalist(trial, (0, 1), &images, watch)?);
             sort(finalists);
         }
@@ -102,10 +102,10 @@ impl Finals<'_> {
         Ok(Some(Finalist { trial, validation_accuracy, curve, cost, bench, latency, verdict }))
     }
 
-    /// The images of a full training.
-    pub(super) fn images(&self) -> Images {
+    /// So many images for a full training.
+    pub(super) fn images(&self, count: usize) -> Images {
         let mut rng = seed::stream(self.config.seed, "full images", 0);
-        self.prepared.dataset.train.take_stratified(self.config.full.images, &mut rng)
+        self.prepared.dataset.train.take_stratified(count, &mut rng)
     }
 
     pub(super) fn graph(&self, trial: &TrialRecord) -> Result<Graph, RunError> {
@@ -218,11 +218,14 @@ impl Finals<'_> {
     }
 
     /// The exported winner, and what the test images say of it.
-    pub fn test(&mut self, winner: &Finalist, distilled: Option<Weights>) -> Result<(Vec<u8>, Tested), RunError> {
+    pub fn test(&mut self, winner: &Finalist, retrained: Option<Weights>) -> Result<(Vec<u8>, Tested), RunError> {
         let trial = &winner.trial;
-        let weights = match distilled {
+        let weights = match retrained {
             Some(weights) => weights,
-            None => self.trained(trial, &self.images(), &mut |_| {})?.expect("a finalist has been trained").weights,
+            None => {
+                let images = self.images(self.config.full.images);
+                self.trained(trial, &images, &mut |_| {})?.expect("a finalist has been trained").weights
+            }
         };
         let model = self.export(trial, &weights, winner.validation_accuracy)?;
         let known = self.past.iter().find_map(|entry| match entry {

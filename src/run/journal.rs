@@ -60,12 +60,12 @@ pub enum Entry {
         /// How long it took.
         seconds: f64,
     },
-    /// A full training of the winner with a teacher.
-    Distilled {
+    /// The winner's second training.
+    Retrained {
         /// The network.
         genotype: String,
-        /// The network that taught it.
-        teacher: String,
+        /// The network that taught it, if one did.
+        teacher: Option<String>,
         /// Accuracy on the validation images.
         validation_accuracy: Option<f64>,
         /// Why it failed.

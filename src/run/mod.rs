@@ -7,7 +7,6 @@ mod card;
 mod closer;
 mod compile;
 mod config;
-mod distil;
 mod error;
 mod feasible;
 mod finalists;
@@ -21,6 +20,7 @@ mod oracle;
 mod pick;
 mod prepare;
 mod proposals;
+mod retrain;
 mod search_loop;
 mod site;
 mod sizing;
@@ -32,9 +32,9 @@ pub use card::{Card, LimitCheck};
 pub use closer::CloserLook;
 pub use compile::{Summary, compile};
 pub use config::{
-    BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, LatentName, RunConfig, RunStrategy, SCHEMA_VERSION, WarmStart,
+    BUILT_IN_IMAGES, DataConfig, Distil, Fidelity, LatentName, Longer, RunConfig, RunStrategy, SCHEMA_VERSION,
+    WarmStart,
 };
-pub use distil::Distilled;
 pub use error::RunError;
 pub use feasible::{ENOUGH_NETWORKS, Feasible, Least, feasible};
 pub use finalists::{Finalist, Tested};
@@ -48,6 +48,7 @@ pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
 pub use pick::{Pick, pick};
 pub use prepare::{Prepared, space_of};
 pub use proposals::{Proposed, propose_in, propose_networks, shipped_model, view_of};
+pub use retrain::Retrained;
 pub use search_loop::search;
 pub use site::SpaceSite;
 pub use sizing::{Fixed, NothingFits, Size, Sized, size, size_by_measuring};

@@ -11,6 +11,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 use image::{Rgb, RgbImage};
 use insta::assert_snapshot;
+use netwright::run::SCHEMA_VERSION;
 use tempfile::{TempDir, tempdir};
 
 use crate::cli::small_model;
@@ -263,7 +264,7 @@ fn a_run_of_another_version_is_not_resumed() {
         told
     };
     let told = [
-        with("config.yaml", "schema_version: 2", "schema_version: 1"),
+        with("config.yaml", &format!("schema_version: {SCHEMA_VERSION}"), "schema_version: 1"),
         with("config.yaml", "trials:", "tryals:"),
         with("journal.jsonl", "", "{\"event\":\"started\",\"schema_version\":1}\n"),
         with("journal.jsonl", "", "not a journal\n"),

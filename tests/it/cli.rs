@@ -5,6 +5,7 @@ use std::fs;
 
 use assert_cmd::assert::OutputAssertExt;
 use insta::assert_snapshot;
+use netwright::run::SCHEMA_VERSION;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -207,7 +208,7 @@ mod runs {
             write(folder.path(), &format!("{name}/target.yaml"), "name: x\nlimits: {}\n");
         }
         write(folder.path(), "later/config.yaml", "schema_version: 999\nnew: true\n");
-        write(folder.path(), "broken/config.yaml", "schema_version: 2\nseed: one\n");
+        write(folder.path(), "broken/config.yaml", &format!("schema_version: {SCHEMA_VERSION}\nseed: one\n"));
         let calls = ["absent", "empty", "later", "broken"].map(|run| transcript(&["resume", run], folder.path()));
         assert_snapshot!("no_resume", calls.concat());
     }

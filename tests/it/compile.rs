@@ -103,7 +103,7 @@ pub fn colours(folder: &Path) {
 fn class_folders_compile_and_colours_are_told_apart() {
     let folder = tempdir().expect("a temporary folder");
     colours(folder.path());
-    let (result, told) = compile(&folder, &format!("{COLOURS} --target exact.yaml --out run"), 0);
+    let (result, told) = compile(&folder, &format!("{COLOURS} --retrain-epochs 16 --target exact.yaml --out run"), 0);
     assert!(
         told.contains("colours: 3 classes, images of 3×16×16, 192 for training, 24 for validation, 24 for test"),
         "{told}"
@@ -111,6 +111,12 @@ fn class_folders_compile_and_colours_are_told_apart() {
     assert!(result["test_accuracy"].as_f64() > Some(0.9), "{}", result["test_accuracy"]);
     let card = json(folder.path().join("run/card.json"));
     assert_eq!(card["data"]["classes"], serde_json::json!(["blue", "green", "red"]));
+    let again = &result["retrained"];
+    assert_eq!((&again["epochs"], &again["images"], &again["teacher"]), (&16.into(), &192.into(), &Value::Null));
+    let kept = if again["kept"] == true { "validation_accuracy" } else { "before" };
+    assert_eq!(result["validation_accuracy"], again[kept], "{again}");
+    let report = fs::read_to_string(folder.path().join("run/report.md")).expect("the report is there");
+    assert!(report.contains("- trained once more: ") && report.contains("after 16 epochs on 192 images"), "{report}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub fn config() -> RunConfig {
         references: 1,
         cheap: fidelity(1),
         full: fidelity(3),
+        retrain: None,
         distil: Distil::Off,
         data: DataConfig {
             path: None,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use netwright::run::{Distil, RunConfig};
+use netwright::run::{Distil, Longer, RunConfig};
 use netwright::train::{ClassWeights, Schedule, TrainConfig};
 use serde_json::Value;
 use tempfile::tempdir;
@@ -17,6 +17,7 @@ use crate::small_run::{EXACT_LIMITS, config, decide};
 fn with_extras() -> RunConfig {
     let mut config = config();
     (config.trials, config.initial, config.distil) = (4, 4, Distil::On);
+    config.retrain = Some(Longer { epochs: 4, images: config.full.images / 2 });
     config.full.train = TrainConfig {
         schedule: Schedule::Step,
         cutout: 4,
@@ -46,13 +47,14 @@ fn a_run_with_every_training_extra_that_was_killed_ends_as_an_unbroken_one() {
     let new = |name: &str| decide(folder.path().join(name), &with_extras(), EXACT_LIMITS);
     let (unbroken, killed) = (new("unbroken"), new("killed"));
     let found = finish(&unbroken, "2");
-    assert_eq!(found["distilled"]["kept"], true, "{}", found["distilled"]);
-    assert_eq!(found["distilled"]["validation_accuracy"], found["validation_accuracy"]);
+    assert_eq!(found["retrained"]["kept"], true, "{}", found["retrained"]);
+    assert_eq!(found["retrained"]["epochs"], 4, "{}", found["retrained"]);
+    assert_eq!(found["retrained"]["validation_accuracy"], found["validation_accuracy"]);
     // Killed while the winner learns: the start, four candidates, three full trainings and their measurements.
     let taught = || {
         killed.join("checkpoints").read_dir().map_or(0, |files| {
             files
-                .filter(|file| file.as_ref().is_ok_and(|f| f.file_name().to_string_lossy().contains("-distilled.")))
+                .filter(|file| file.as_ref().is_ok_and(|f| f.file_name().to_string_lossy().contains("-retrained.")))
                 .count()
         })
     };
@@ -64,7 +66,7 @@ fn a_run_with_every_training_extra_that_was_killed_ends_as_an_unbroken_one() {
     child.kill().expect("it is our child");
     child.wait().expect("it is our child");
     let again = finish(&killed, "1");
-    assert_eq!(again["distilled"], found["distilled"]);
+    assert_eq!(again["retrained"], found["retrained"]);
     let bytes = |run: &Path, file: &str| fs::read(run.join(file)).expect("a finished run has it");
     for file in ["model.onnx", "curve.svg"] {
         assert!(bytes(&killed, file) == bytes(&unbroken, file), "{file} is another one");

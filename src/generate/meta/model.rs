@@ -30,6 +30,12 @@ const LOOKS: usize = 3;
 const DRAWN: usize = 128;
 /// Draws for each network wanted before a space is taken to hold no more.
 const TRIES: usize = 40;
+/// Rounds in which the best networks have children, how many they are and how many they have.
+const ROUNDS: usize = 6;
+const PARENTS: usize = 30;
+const CHILDREN: usize = 64;
+/// How likely a child of one parent differs in a choice.
+const MUTATION_RATE: f64 = 0.1;
 
 /// A generator and predictors that were fitted to many data sets (Lee and others, "MetaD2A", 2021).
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +51,11 @@ pub struct MetaModel {
     pub(super) size_scale: Scale,
     /// Smallest and largest descriptors among the tasks of the fit: nothing beyond was learned.
     pub(super) descriptor_range: Vec<(f32, f32)>,
+}
+
+/// The best first.
+fn sort(scored: &mut [Scored]) {
+    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
 /// A network with its prediction.
@@ -208,8 +219,41 @@ impl MetaModel {
             }
         }
         let mut scored = self.score(&view, &found)?;
-        scored.sort_by(|a, b| b.score.total_cmp(&a.score));
+        sort(&mut scored);
+        for _ in 0..ROUNDS {
+            let children = self.children(&scored, &mut seen, fits, &mut rng);
+            scored.extend(self.score(&view, &children)?);
+            sort(&mut scored);
+            scored.truncate(count);
+        }
         Ok(scored)
+    }
+
+    /// New networks near the best ones: half from two parents, half from one.
+    fn children(
+        &self,
+        scored: &[Scored],
+        seen: &mut HashSet<Genotype>,
+        fits: &mut dyn FnMut(&Genotype) -> bool,
+        rng: &mut impl Rng,
+    ) -> Vec<Genotype> {
+        let parents = &scored[..PARENTS.min(scored.len())];
+        let mut children = Vec::new();
+        for _ in 0..TRIES * CHILDREN {
+            let Some(parent) = parents.choose(rng) else { break };
+            let child = match rng.random() {
+                true => self.space.cross(&parent.genotype, &parents.choose(rng).unwrap_or(parent).genotype, rng),
+                false => self.space.mutate(&parent.genotype, MUTATION_RATE, rng),
+            };
+            let child = self.space.canonical(&child);
+            if seen.insert(child.clone()) && fits(&child) {
+                children.push(child);
+            }
+            if children.len() == CHILDREN {
+                break;
+            }
+        }
+        children
     }
 
     /// Standardised sizes of networks at random that are accepted: what a generator can be asked for.
