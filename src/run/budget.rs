@@ -66,9 +66,9 @@ impl Plan {
 
 /// Shares of the budget for cheap trainings, for full ones and for the winner's second; the rest is for drawing data,
 /// calibration and measuring.
-const CHEAP_SHARE: f64 = 0.30;
+const CHEAP_SHARE: f64 = 0.25;
 const FULL_SHARE: f64 = 0.15;
-const RETRAIN_SHARE: f64 = 0.40;
+const RETRAIN_SHARE: f64 = 0.50;
 /// Networks trained cheaply within ten minutes; more within more time.
 const TRIALS_IN_TEN_MINUTES: f64 = 24.0;
 const TEN_MINUTES_MS: f64 = 600_000.0;

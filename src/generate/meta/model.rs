@@ -192,8 +192,9 @@ impl MetaModel {
         sums
     }
 
-    /// Networks drawn for a data set, best scores first: at most `count` different ones of those that `fits` accepts.
-    /// `count` can be more than the wanted number: the more are drawn, the better the first ones.
+    /// Networks for a data set, best scores first: at most `count` different ones of those that `fits` accepts. So many are
+    /// drawn by the generator; then the best have children for some rounds, which replace the worst. `count` can be more than
+    /// the wanted number: the more are drawn, the better the first ones.
     ///
     /// # Errors
     /// If the model does not know such classes.
