@@ -126,7 +126,7 @@ pub fn plan(
         }
     }
     let mut relative = CHEAP_WIDTHS[0];
-    let mut cheap_passes = passes(CHEAP_SHARE, trials, rate(width)?);
+    let mut cheap_passes = passes(CHEAP_SHARE, trials, full_rate);
     if cheap_passes < CHEAP_PASSES {
         relative = CHEAP_WIDTHS[1];
         cheap_passes = passes(CHEAP_SHARE, trials, rate(width * relative)?);

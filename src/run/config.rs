@@ -63,7 +63,7 @@ pub struct Longer {
     pub images: usize,
 }
 
-/// Whether the winner is trained once more, with the most accurate finalist as its teacher.
+/// Whether the winner has the most accurate finalist as its teacher when it is trained once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Distil {

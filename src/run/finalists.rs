@@ -167,7 +167,17 @@ impl Finals<'_> {
         let config = &self.config.full.train;
         let graph = &self.graph(trial)?;
         let job = Job { graph, images, config, seed, checkpoint: Some(&checkpoint) };
-        match train::train_guided(self.device, &job, &self.guide(), observe) {
+        self.guided(&job, &self.guide(), observe)
+    }
+
+    /// A training, or why it diverged.
+    pub(super) fn guided(
+        &self,
+        job: &Job,
+        guide: &Guide,
+        observe: &mut dyn FnMut(&EpochRecord),
+    ) -> Result<Result<Trained, String>, RunError> {
+        match train::train_guided(self.device, job, guide, observe) {
             Ok(trained) => Ok(Ok(trained)),
             Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
             Err(other) => Err(other.into()),

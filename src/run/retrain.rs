@@ -10,7 +10,7 @@ use crate::graph::Weights;
 use crate::measure::Stopwatch;
 use crate::nn::Device;
 use crate::seed;
-use crate::train::{self, EpochRecord, Guide, Job, Teacher, TrainConfig, TrainError, Trained};
+use crate::train::{self, EpochRecord, Guide, Job, Teacher, TrainConfig, Trained};
 
 /// What a second training gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,10 +120,6 @@ impl Finals<'_> {
         let mut observe = |record: &EpochRecord| {
             watch(Progress::Step("training the winner once more, epochs", record.epoch, config.epochs));
         };
-        match train::train_guided(self.device, &job, &guide, &mut observe) {
-            Ok(trained) => Ok(Ok(trained)),
-            Err(diverged @ TrainError::Diverged { .. }) => Ok(Err(diverged.to_string())),
-            Err(other) => Err(other.into()),
-        }
+        self.guided(&job, &guide, &mut observe)
     }
 }
