@@ -55,6 +55,9 @@ pub(super) struct CompileArgs {
     /// Epochs of a full training.
     #[arg(long)]
     full_epochs: Option<usize>,
+    /// Training images of a full training.
+    #[arg(long)]
+    full_images: Option<usize>,
     /// Epochs of the winner's second training, on all images, 0 for none. By default time decides, and there is none if
     /// `--full-epochs` is given.
     #[arg(long)]
@@ -254,6 +257,7 @@ fn decide(
         trials: args.trials,
         epochs: args.epochs,
         full_epochs: args.full_epochs,
+        full_images: args.full_images,
         retrain_epochs: args.retrain_epochs,
         images: args.images,
         narrower: args.width.is_none(),
@@ -264,6 +268,7 @@ fn decide(
     };
     check_training(args, device, &dataset)?;
     let mut plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
+    plan.cheap.train = args.training.optimised(plan.cheap.train);
     plan.full.train = args.training.applied_to(plan.full.train);
     let space = plan.space(&space, args.head);
     watch(Progress::Note(format!(

@@ -76,9 +76,6 @@ struct LabelsArgs {
     /// Images in a training step.
     #[arg(long, default_value_t = TrainConfig::default().batch as u32, value_parser = clap::value_parser!(u32).range(2..))]
     batch: u32,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = TrainConfig::default().learning_rate)]
-    learning_rate: f64,
     /// Width multiplier of the networks.
     #[arg(long, default_value_t = 1.0)]
     width: f64,
@@ -135,7 +132,6 @@ pub(super) fn label(args: &LabelArgs) -> anyhow::Result<Exit> {
 fn labels(args: &LabelsArgs) -> anyhow::Result<Exit> {
     runtime::init(args.threads);
     check_positive("width", args.width)?;
-    check_positive("learning-rate", args.learning_rate)?;
     let tasks = task_list(args)?;
     Sources::check(&tasks.tasks)?;
     check_width(&args.space, args.width)?;
@@ -143,12 +139,7 @@ fn labels(args: &LabelsArgs) -> anyhow::Result<Exit> {
         (Some(path), _) => Networks::read(path, &args.space)?,
         (None, random) => Networks::draw(&args.space, random.unwrap_or(1) as usize, args.seed)?,
     };
-    let train = TrainConfig {
-        epochs: args.epochs as usize,
-        batch: args.batch as usize,
-        learning_rate: args.learning_rate,
-        ..TrainConfig::default()
-    };
+    let train = TrainConfig { epochs: args.epochs as usize, batch: args.batch as usize, ..TrainConfig::default() };
     let train = args.training.applied_to(train);
     anyhow::ensure!(train.patience.is_none(), "labels are all trained for as long\nhint: leave out `--patience`");
     let recipe = Recipe { space: args.space.clone(), width: args.width, train, seed: args.seed };

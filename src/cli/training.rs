@@ -2,12 +2,25 @@
 
 use clap::Args;
 
-use crate::train::{ClassWeights, Schedule, TrainConfig};
+use crate::train::{ClassWeights, OptimiserKind, Schedule, TrainConfig};
 
 /// How networks train; what is not given stays as it is.
 #[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
+    /// How weights move along their gradient, in cheap trainings too.
+    #[arg(long, value_enum)]
+    optimiser: Option<OptimiserKind>,
+    /// Highest learning rate, in cheap trainings too; by default .1 for `sgd` and .006 for `adamw`.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    learning_rate: Option<f64>,
+    /// Weight decay, 0 for none, in cheap trainings too; by default .0004 for `sgd` and .01 for `adamw`.
+    #[arg(long, value_name = "DECAY", value_parser = share)]
+    weight_decay: Option<f64>,
+    /// Share of a training, from 0 to below 1, in which the learning rate rises, in cheap trainings too; by default .4,
+    /// and .2 for `--schedule step`.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    warm_up: Option<f64>,
     /// How the learning rate falls: half a cosine, or to a tenth after each 5/12 of the epochs.
     #[arg(long, value_enum)]
     schedule: Option<Schedule>,
@@ -15,7 +28,7 @@ pub(super) struct TrainingArgs {
     #[arg(long, value_name = "PIXELS")]
     cutout: Option<usize>,
     /// Train as ever, but keep a running mean of the weights: share of it that a step keeps, such as 0.99; 0 for none.
-    #[arg(long, value_name = "DECAY", value_parser = decay)]
+    #[arg(long, value_name = "DECAY", value_parser = share)]
     ema: Option<f64>,
     /// Take the statistics of normalisations anew in the end, on images that are not varied.
     #[arg(long)]
@@ -30,10 +43,28 @@ pub(super) struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    /// The configuration with what was given.
-    pub fn applied_to(&self, config: TrainConfig) -> TrainConfig {
+    /// The configuration with the optimiser that was given, its learning rate, its weight decay and its warm-up.
+    pub fn optimised(&self, config: TrainConfig) -> TrainConfig {
+        let config = match self.optimiser {
+            Some(optimiser) => config.optimised_by(optimiser),
+            None => config,
+        };
         TrainConfig {
-            schedule: self.schedule.unwrap_or(config.schedule),
+            learning_rate: self.learning_rate.unwrap_or(config.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(config.weight_decay),
+            warm_up: self.warm_up.unwrap_or(config.warm_up),
+            ..config
+        }
+    }
+
+    /// The configuration with all that was given.
+    pub fn applied_to(&self, config: TrainConfig) -> TrainConfig {
+        let config = match self.schedule {
+            Some(schedule) => config.scheduled_by(schedule),
+            None => config,
+        };
+        let config = self.optimised(config);
+        TrainConfig {
             cutout: self.cutout.unwrap_or(config.cutout),
             ema: self.ema.map_or(config.ema, |decay| (decay > 0.0).then_some(decay)),
             recalibrate: self.recalibrate || config.recalibrate,
@@ -44,9 +75,16 @@ impl TrainingArgs {
     }
 }
 
-fn decay(text: &str) -> Result<f64, String> {
+fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(decay) if (0.0..1.0).contains(&decay) => Ok(decay),
+        Ok(rate) if (1e-9..=100.0).contains(&rate) => Ok(rate),
+        _ => Err("write a small number above zero, for example 0.05".to_string()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
         _ => Err("write a share from 0 to below 1, for example 0.99".to_string()),
     }
 }
@@ -61,5 +99,22 @@ mod tests {
         assert_eq!(TrainingArgs::default().applied_to(config.clone()), config);
         let none = TrainingArgs { ema: Some(0.0), cutout: Some(0), ..TrainingArgs::default() };
         assert_eq!(none.applied_to(config), TrainConfig::default());
+    }
+
+    #[test]
+    fn an_optimiser_brings_its_learning_rate_unless_one_is_given() {
+        let adamw = TrainingArgs { optimiser: Some(OptimiserKind::Adamw), ..TrainingArgs::default() };
+        let config = adamw.optimised(TrainConfig::default());
+        assert_eq!(config, TrainConfig::default().optimised_by(OptimiserKind::Adamw));
+        let slower = TrainingArgs { learning_rate: Some(0.001), cutout: Some(4), ..adamw };
+        assert_eq!(slower.optimised(TrainConfig::default()), TrainConfig { learning_rate: 0.001, ..config.clone() });
+        assert_eq!(
+            slower.applied_to(TrainConfig::default()),
+            TrainConfig { learning_rate: 0.001, cutout: 4, ..config }
+        );
+        let step = TrainingArgs { schedule: Some(Schedule::Step), ..TrainingArgs::default() };
+        assert_eq!(step.applied_to(TrainConfig::default()), TrainConfig::default().scheduled_by(Schedule::Step));
+        let faster = TrainingArgs { warm_up: Some(0.1), ..step };
+        assert_eq!(faster.applied_to(TrainConfig::default()).warm_up, 0.1);
     }
 }

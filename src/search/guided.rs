@@ -24,9 +24,10 @@ pub struct GuidedConfig {
 }
 
 impl GuidedConfig {
-    /// How a search of so many trainings divides them: half at random before the first fit, then three rounds.
+    /// How a search of so many trainings divides them: half at random before the first fit, then three rounds, fewer if
+    /// that leaves less than four to a round.
     pub fn of(trials: usize) -> Self {
-        GuidedConfig { initial: (trials / 2).max(4), per_round: (trials / 6).max(2), predictor: Kind::Blend }
+        GuidedConfig { initial: (trials / 2).max(4), per_round: (trials / 6).max(4), predictor: Kind::Blend }
     }
 }
 

@@ -55,6 +55,15 @@ pub struct TrainConfig {
     pub patience: Option<usize>,
 }
 
+/// An optimiser by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OptimiserKind {
+    /// Stochastic gradient descent with Nesterov momentum (Sutskever et al., 2013).
+    Sgd,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+    Adamw,
+}
+
 /// How the learning rate falls after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -92,7 +101,7 @@ impl Default for TrainConfig {
             optimiser: Method::Sgd { momentum: 0.9 },
             weight_decay: 4e-4,
             label_smoothing: 0.05,
-            warm_up: 0.2,
+            warm_up: 0.4,
             shift: 2,
             mirror: true,
             schedule: Schedule::Cosine,
@@ -106,6 +115,36 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// These settings with another optimiser, at the learning rate, the longest gradient and the weight decay that suit it
+    /// (benches/README.md has the trainings that they were chosen on).
+    pub fn optimised_by(self, optimiser: OptimiserKind) -> TrainConfig {
+        match optimiser {
+            OptimiserKind::Sgd => TrainConfig {
+                learning_rate: 0.1,
+                clip_norm: 2.0,
+                optimiser: Method::Sgd { momentum: 0.9 },
+                weight_decay: 4e-4,
+                ..self
+            },
+            OptimiserKind::Adamw => TrainConfig {
+                learning_rate: 0.006,
+                clip_norm: 8.0,
+                optimiser: Method::AdamW { beta1: 0.9, beta2: 0.99 },
+                weight_decay: 0.01,
+                ..self
+            },
+        }
+    }
+
+    /// These settings with another schedule and the warm-up that suits it: a rate that drops early cannot rise for long.
+    pub fn scheduled_by(self, schedule: Schedule) -> TrainConfig {
+        let warm_up = match schedule {
+            Schedule::Cosine => 0.4,
+            Schedule::Step => 0.2,
+        };
+        TrainConfig { schedule, warm_up, ..self }
+    }
+
     /// What a GPU's training step takes from the configuration, for batches of `batch` images and epochs of `steps` steps.
     pub fn step_settings(&self, batch: usize, steps: usize) -> StepSettings {
         StepSettings {
@@ -184,6 +223,15 @@ impl TrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_is_stochastic_gradient_descent() {
+        let config = TrainConfig::default();
+        assert_eq!(config.clone().optimised_by(OptimiserKind::Sgd), config);
+        let back = config.clone().optimised_by(OptimiserKind::Adamw).optimised_by(OptimiserKind::Sgd);
+        assert_eq!(back, config);
+        assert_eq!(config.clone().scheduled_by(Schedule::Step).scheduled_by(Schedule::Cosine), config);
+    }
 
     #[test]
     fn the_learning_rate_rises_then_falls_to_zero() {

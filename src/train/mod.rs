@@ -9,7 +9,7 @@ mod loss;
 mod side_by_side;
 mod trainer;
 
-pub use config::{ClassWeights, Schedule, TrainConfig};
+pub use config::{ClassWeights, OptimiserKind, Schedule, TrainConfig};
 use evaluate::logits_of;
 pub use evaluate::{accuracy, accuracy_on, logits, logits_on, top1};
 pub use loss::Teacher;

@@ -22,7 +22,7 @@ fn label(folder: &Path) -> [String; 2] {
     let sources = ["--sources", "built-in", "--sources", "built-in:textures", "--sources", "built-in:glyphs"];
     let drawn = ["-n", "36", "--images", "60", "--sides", "12", "--held-out", "250", "--classes", "2,3", "--seed", "3"];
     fs::write(&tasks, stdout(&[&["label", "tasks"], &sources[..], &drawn[..]].concat(), 0)).expect("it is writable");
-    let cheap = ["--random", "6", "--per-task", "3", "--width", "0.1", "--epochs", "4"];
+    let cheap = ["--random", "6", "--per-task", "3", "--width", "0.1", "--epochs", "4", "--batch", "16"];
     stdout(&[&["label", "--tasks", &tasks, "--out", &labels], &cheap[..]].concat(), 0);
     [labels, tasks]
 }

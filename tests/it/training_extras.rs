@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use netwright::run::{Distil, Longer, RunConfig};
-use netwright::train::{ClassWeights, Schedule, TrainConfig};
+use netwright::run::{Distil, Longer, RunConfig, RunFolder};
+use netwright::train::{ClassWeights, OptimiserKind, Schedule, TrainConfig};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -73,4 +73,23 @@ fn a_run_with_every_training_extra_that_was_killed_ends_as_an_unbroken_one() {
     }
     let picture = String::from_utf8(bytes(&unbroken, "curve.svg")).expect("SVG is text");
     assert!(picture.contains("stroke-dasharray") && picture.contains("winner "), "validation and winner are shown");
+}
+
+#[test]
+fn an_optimiser_that_was_asked_for_trains_candidates_and_finalists() {
+    let folder = tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("exact.yaml"), EXACT_LIMITS).expect("it is writable");
+    let options = "compile --target exact.yaml --width 0.25 --trials 4 --finalists 1 --epochs 1 --images 256 --full-epochs 1 \
+        --full-images 320 --optimiser adamw --learning-rate 0.01 --cutout 4 --device cpu --threads 1 --out run";
+    let options: Vec<&str> = options.split_whitespace().collect();
+    let output = netwright(&options).current_dir(&folder).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let run = RunFolder::open(&folder.path().join("run")).expect("it is a run");
+    let (config, _, _) = run.read_decisions().expect("they are valid");
+    let adamw =
+        TrainConfig { learning_rate: 0.01, epochs: 1, ..TrainConfig::default().optimised_by(OptimiserKind::Adamw) };
+    let mirror = config.cheap.train.mirror;
+    assert_eq!(config.cheap.train, TrainConfig { mirror, ..adamw.clone() });
+    assert_eq!(config.full.train, TrainConfig { mirror, cutout: 4, ..adamw });
+    assert_eq!((config.cheap.images, config.full.images), (256, 320));
 }
