@@ -267,7 +267,7 @@ fn decide(
         device: device.clone(),
     };
     check_training(args, device, &dataset)?;
-    let mut plan = run::plan(&requested, &space, &dataset, args.seed, watch)?;
+    let mut plan = run::plan(&requested, &space, (target, times.as_ref()), &dataset, args.seed, watch)?;
     plan.cheap.train = args.training.optimised(plan.cheap.train);
     plan.full.train = args.training.applied_to(plan.full.train);
     let space = plan.space(&space, args.head);

@@ -1,12 +1,15 @@
 //! A time budget becomes counts, once: how long a training step takes is measured briefly, and from then on the counts and
 //! the seed decide.
 
-use super::{Fidelity, Longer, Progress, RunError, Watch};
+use super::{Fidelity, Longer, Progress, RunError, SpaceSite, Watch};
 use crate::data::{Dataset, Images};
+use crate::graph::Graph;
 use crate::measure::Stopwatch;
 use crate::nn::Device;
+use crate::search::Site;
 use crate::seed;
 use crate::space::{Genotype, MacroConfig, MacroSpace};
+use crate::target::{LatencyModel, Target};
 use crate::train::{self, Job, TrainConfig};
 use crate::units::Millis;
 
@@ -86,6 +89,9 @@ const TAUGHT_NETWORKS: usize = 2;
 const WORTH_RETRAINING: f64 = 1.5;
 /// Seconds for which training steps are timed at each width.
 const TIMED_SECONDS: f64 = 0.5;
+/// Networks within the limits of which one is timed, and random ones among which they are looked for.
+const TIMED_OF: usize = 24;
+const DRAWN: usize = 1200;
 
 /// Measures and decides.
 ///
@@ -94,6 +100,7 @@ const TIMED_SECONDS: f64 = 0.5;
 pub fn plan(
     requested: &Requested,
     space: &MacroConfig,
+    within: (&Target, Option<&LatencyModel>),
     dataset: &Dataset,
     seed: u64,
     watch: Watch,
@@ -110,8 +117,10 @@ pub fn plan(
         return config("epochs, images and finalists must be at least 1");
     }
     let mut timed = |width: f64, example: Example| -> Result<f64, RunError> {
-        let rate = images_per_second(&space.scaled(width), example, &dataset.train, seed, &requested.device)?;
-        watch(Progress::Note(format!("training {example} at width {}: {rate:.0} images/s", space.width * width)));
+        let space = MacroSpace::new(space.scaled(width))?;
+        let graph = space.lower(&example.network(&space, within, seed));
+        let rate = images_per_second(&graph, &dataset.train, seed, &requested.device)?;
+        watch(Progress::Note(format!("training {example} at width {}: {rate:.0} images/s", space.config().width)));
         Ok(rate)
     };
     let seconds = requested.budget.0 / 1e3;
@@ -216,9 +225,9 @@ fn fidelity(
 /// The network whose training is timed.
 #[derive(Clone, Copy)]
 enum Example {
-    /// Larger than five of six random ones: what a search finds is larger than what it starts with.
+    /// Larger than five of six: what a search finds is larger than what it starts with.
     Common,
-    /// The largest of two dozen random ones: a winner may be larger still.
+    /// The largest of two dozen: a winner may be larger still.
     Large,
 }
 
@@ -232,35 +241,34 @@ impl std::fmt::Display for Example {
 }
 
 impl Example {
-    /// Such a network.
-    fn network(self, space: &MacroSpace, seed: u64) -> Genotype {
+    /// Such a network among those that the target lets in.
+    fn network(self, space: &MacroSpace, within: (&Target, Option<&LatencyModel>), seed: u64) -> Genotype {
+        let mut site = SpaceSite::new(space, within.0, within.1);
         let mut rng = seed::stream(seed, "expected", 0);
-        let mut memo = Default::default();
-        let mut sample: Vec<Genotype> = (0..24).map(|_| space.sample(&mut rng)).collect();
-        sample.sort_by_key(|genotype| space.cost(genotype, &mut memo).macs);
-        sample.swap_remove(match self {
-            Example::Common => 20,
-            Example::Large => 23,
-        })
+        let drawn: Vec<Genotype> = (0..DRAWN).map(|_| space.sample(&mut rng)).collect();
+        let mut sample: Vec<&Genotype> =
+            drawn.iter().filter(|genotype| site.is_feasible(genotype)).take(TIMED_OF).collect();
+        // A limit on latency lets nothing in before this machine's operators are timed.
+        if sample.is_empty() {
+            sample = drawn.iter().take(TIMED_OF).collect();
+        }
+        sample.sort_by_key(|genotype| site.cost(genotype).macs);
+        let place = match self {
+            Example::Common => sample.len() * 5 / 6,
+            Example::Large => sample.len() - 1,
+        };
+        sample[place].clone()
     }
 }
 
-/// Images that a training of such a network gets through in a second.
-fn images_per_second(
-    space: &MacroConfig,
-    example: Example,
-    images: &Images,
-    seed: u64,
-    device: &Device,
-) -> Result<f64, RunError> {
-    let space = MacroSpace::new(space.clone())?;
-    let graph = space.lower(&example.network(&space, seed));
+/// Images that a training of this network gets through in a second.
+fn images_per_second(graph: &Graph, images: &Images, seed: u64, device: &Device) -> Result<f64, RunError> {
     let config = TrainConfig { epochs: 1, ..TrainConfig::default() };
     // To begin takes as long as to train on a few batches, on a GPU on a hundred.
     let batches = if matches!(device, Device::Cpu) { 12 } else { 200 };
     let few: Vec<usize> = (0..images.len().min(batches * config.batch)).collect();
     let few = images.select(&few);
-    let job = Job { graph: &graph, images: &few, config: &config, seed, checkpoint: None };
+    let job = Job { graph, images: &few, config: &config, seed, checkpoint: None };
     let train = || train::train_on(device, &job, &mut |_| {});
     train()?;
     let (clock, mut seen) = (Stopwatch::start(), 0);
@@ -285,6 +293,21 @@ mod tests {
         assert_eq!((asked.images, asked.train.epochs), (5_000, 2));
         assert_eq!(trials_within(Millis(TEN_MINUTES_MS)), 16);
         assert_eq!(trials_within(Millis(60_000.0)), 8);
+    }
+
+    #[test]
+    fn networks_that_fit_are_timed_if_there_are_any() {
+        let space = MacroSpace::new(MacroConfig::default()).expect("the published space");
+        let macs = |example: Example, limit: &str| {
+            let target =
+                Target::parse(&format!("name: small\nlimits:\n  macs: {limit}\n"), "test").expect("it is valid");
+            let genotype = example.network(&space, (&target, None), 1);
+            space.cost(&genotype, &mut Default::default()).macs
+        };
+        let [common, large, any] = [(Example::Common, "11 M"), (Example::Large, "11 M"), (Example::Large, "1 K")]
+            .map(|(example, limit)| macs(example, limit));
+        assert!(common < large && large <= 11_000_000, "{common} {large}");
+        assert!(any > 11_000_000, "{any}");
     }
 
     #[test]
