@@ -196,6 +196,16 @@ pub fn normal_quantile(probability: f64) -> f64 {
     }
 }
 
+/// Probability that a standard normal variable stays below a value.
+pub fn normal_share(value: f64) -> f64 {
+    0.5 * libm::erfc(-value * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// Density of the standard normal distribution.
+pub fn normal_density(value: f64) -> f64 {
+    (-0.5 * value * value).exp() / std::f64::consts::TAU.sqrt()
+}
+
 /// Number of pairs among `n` things.
 fn choose_two(n: usize) -> u64 {
     n as u64 * (n as u64).saturating_sub(1) / 2
@@ -306,6 +316,16 @@ mod tests {
     fn errors_and_explained_variance_follow_their_definitions() {
         close(mean_squared_error(&[3.0, -0.5, 2.0, 7.0], &[2.5, 0.0, 2.0, 8.0]), 0.375);
         close(r_squared(&[3.0, -0.5, 2.0, 7.0], &[2.5, 0.0, 2.0, 8.0]), 1.0 - 1.5 / 29.1875);
+    }
+
+    #[test]
+    fn the_share_below_is_the_inverse_of_the_quantile_and_its_slope_the_density() {
+        for probability in [1e-6, 0.01, 0.3, 0.5, 0.8, 0.999] {
+            let value = normal_quantile(probability);
+            assert!((normal_share(value) - probability).abs() < 1e-8, "{probability}");
+            let slope = (normal_share(value + 1e-5) - normal_share(value - 1e-5)) / 2e-5;
+            assert!((slope - normal_density(value)).abs() < 1e-8, "{probability}");
+        }
     }
 
     #[test]

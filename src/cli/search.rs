@@ -68,9 +68,10 @@ pub(super) struct SearchArgs {
     /// The limit as a percentile of the latencies of all networks.
     #[arg(long, requires = "device", default_value_t = 25.0)]
     limit_percentile: f64,
-    /// Under a limit: networks measured before the search, which tell the latency of all others.
-    #[arg(long, requires = "device", default_value_t = 20)]
-    calibration: usize,
+    /// Under a limit: networks measured before the search, at most, which tell the latency of all others; by default three of
+    /// five queries where zero-cost proxies tell which are worth it, one of five elsewhere.
+    #[arg(long, requires = "device")]
+    calibration: Option<usize>,
     /// Under a limit: trained networks measured after the search, at most.
     #[arg(long, requires = "device", default_value_t = 5)]
     finalists: usize,
@@ -189,15 +190,12 @@ impl Ground<'_> {
 
     /// Searches under the limit of each device.
     fn constrained(&self) -> anyhow::Result<Exit> {
-        let args = self.args;
+        let (args, budget) = (self.args, self.budget());
+        let Budget { queries, calibration, finalists } = budget;
         anyhow::ensure!(
-            args.calibration >= 3 && args.calibration + args.finalists < args.queries && args.finalists > 0,
-            "{} queries do not hold {} calibrations and {} finalists, at least 3 and 1, and a training\nhint: raise `--queries`",
-            args.queries,
-            args.calibration,
-            args.finalists
+            calibration >= 3 && calibration + finalists < queries && finalists > 0,
+            "{queries} queries do not hold {calibration} calibrations and {finalists} finalists, at least 3 and 1, and a training\nhint: raise `--queries`",
         );
-        let budget = Budget { queries: args.queries, calibration: args.calibration, finalists: args.finalists };
         let mut scores: Vec<ConstrainedScores> = Vec::new();
         for name in &args.device {
             let latencies = self.latencies(name)?;
@@ -220,6 +218,14 @@ impl Ground<'_> {
         Ok(Exit::Done)
     }
 
+    /// How the queries of a search under a limit are divided.
+    fn budget(&self) -> Budget {
+        let shares = if self.pool.promises().is_some() { 3 } else { 1 };
+        let queries = self.args.queries;
+        let calibration = self.args.calibration.unwrap_or(queries * shares / 5);
+        Budget { queries, calibration, finalists: self.args.finalists }
+    }
+
     fn optimum(&self) -> f64 {
         self.labels.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
@@ -230,10 +236,10 @@ impl Ground<'_> {
         let column = self.values(name, self.table.latencies(), "latency")?;
         let ran = |latency: &f64| *latency > 0.0 && latency.is_finite();
         let count = column.iter().filter(|latency| ran(latency)).count();
+        let calibration = self.budget().calibration;
         anyhow::ensure!(
-            count > self.args.calibration,
-            "device `{name}` ran {count} networks of the table, not more than the {} to measure before\nhint: lower `--calibration`",
-            self.args.calibration
+            count > calibration,
+            "device `{name}` ran {count} networks of the table, not more than the {calibration} to measure before\nhint: lower `--calibration`",
         );
         Ok(column.into_iter().map(|latency| if ran(&latency) { latency } else { f64::INFINITY }).collect())
     }
@@ -340,11 +346,11 @@ impl Ground<'_> {
             ]
         };
         format!(
-            "`{}` of {} different networks; {} queries: {} networks measured before, at most {} finalists after; {} seeds\n\n{}\n",
+            "`{}` of {} different networks; {} queries: at most {} networks measured before, {} finalists after; {} seeds\n\n{}\n",
             self.label,
             self.pool.len(),
             self.args.queries,
-            self.args.calibration,
+            self.budget().calibration,
             self.args.finalists,
             self.seeds.len(),
             plain_table(&heads, scores.iter().map(row).collect())

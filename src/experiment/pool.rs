@@ -69,6 +69,11 @@ impl<'a> Pool<'a> {
         self.places[genotype]
     }
 
+    /// What zero-cost proxies promise of each network, higher being better; nothing if the table has none of those that vote.
+    pub fn promises(&self) -> Option<&[f64]> {
+        self.promises.as_deref()
+    }
+
     /// What a strategy sees of it, without those networks that are known or believed to break a limit.
     pub fn site(&'a self, view: View, feasible: Option<&'a [bool]>) -> PoolSite<'a> {
         PoolSite { pool: self, view, feasible }
@@ -164,6 +169,6 @@ impl Site for PoolSite<'_> {
     }
 
     fn promise(&mut self, genotype: &Genotype) -> Option<f64> {
-        self.pool.promises.as_ref().map(|promises| promises[self.pool.place(genotype)])
+        self.pool.promises().map(|promises| promises[self.pool.place(genotype)])
     }
 }

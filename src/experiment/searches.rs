@@ -92,24 +92,24 @@ pub fn search_pool(
     queries: usize,
     seeds: &[u64],
 ) -> Result<Vec<Trajectory>, RunError> {
-    let run = |seed: &u64| run_one(pool, labels, entrant, queries, *seed, |_| None);
+    let run = |seed: &u64| run_one(pool, labels, entrant, queries, *seed, None);
     Ok(seeds.par_iter().map(run).collect::<Result<_, SearchError>>()?)
 }
 
-/// One search; after so many queries it sees those networks that `feasible` says, or all.
-pub(super) fn run_one<'a>(
-    pool: &'a Pool<'a>,
+/// One search among the networks that `feasible` says, or all.
+pub(super) fn run_one(
+    pool: &Pool,
     labels: &[f64],
     entrant: &Entrant,
     queries: usize,
     seed: u64,
-    feasible: impl Fn(usize) -> Option<&'a [bool]>,
+    feasible: Option<&[bool]>,
 ) -> Result<Trajectory, SearchError> {
     let clock = Stopwatch::start();
     let mut strategy = entrant.start(queries, seed);
     let mut places = Vec::with_capacity(queries);
     while places.len() < queries {
-        let mut site = pool.site(entrant.view(), feasible(places.len()));
+        let mut site = pool.site(entrant.view(), feasible);
         match strategy.ask(&mut site, &[]) {
             Ok(Some(proposal)) => {
                 let place = pool.place(&proposal.genotype);

@@ -40,6 +40,7 @@
 //! that a forest tries were compared on labels of ImageNet16-120 and, at first, on four orders of these labels; all other
 //! hyper-parameters were set once.
 
+mod belief;
 mod colouring;
 mod convolution;
 mod dense;
@@ -68,6 +69,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use belief::{Belief, Described, Hope};
 pub use error::PredictorError;
 pub use evaluation::{Evaluation, cross_validate};
 pub use gcn::{GCN_SCHEDULE, GcnClassifier, GcnRegressor, GcnSchedule};

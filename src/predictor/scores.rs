@@ -1,28 +1,42 @@
-//! From accuracies to normal scores and back: models of ranks learn the score, so that a few networks that learn nothing do
-//! not outweigh all that learn well.
+//! From accuracies to scores of their ranks and back: models of ranks learn the score, so that a few networks that learn
+//! nothing do not outweigh all that learn well.
 
 use crate::stats;
 
-/// The accuracies that were fitted, each with the quantile of the normal distribution at its rank (van der Waerden, 1952).
+/// The accuracies that were fitted, each with the score of its rank.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct NormalScores {
+pub(super) struct Scores {
     /// (score, accuracy), both rising.
     knots: Vec<(f64, f64)>,
     /// Accuracy per score below the first knot and above the last.
     slopes: (f64, f64),
 }
 
-impl NormalScores {
-    /// The scale of these accuracies, and the score of each.
-    pub(super) fn of(accuracies: &[f64]) -> (NormalScores, Vec<f64>) {
+impl Scores {
+    /// The scale of these accuracies, and the score of each: the quantile of the normal distribution at its rank (van der
+    /// Waerden, 1952).
+    pub(super) fn normal(accuracies: &[f64]) -> (Scores, Vec<f64>) {
         let count = accuracies.len() as f64;
-        let score = |rank: f64| stats::normal_quantile((rank - 0.5) / count);
+        Scores::of(accuracies, |rank| stats::normal_quantile((rank - 0.5) / count))
+    }
+
+    /// The same with the square of the share of accuracies up to the rank, standardised: what tells the best apart counts
+    /// more than what tells the worst apart.
+    pub(super) fn squared(accuracies: &[f64]) -> (Scores, Vec<f64>) {
+        let square = |rank: f64| (rank / accuracies.len() as f64).powi(2);
+        let squares: Vec<f64> = stats::ranks(accuracies).into_iter().map(square).collect();
+        let (mean, deviation) = (stats::mean(&squares), stats::std_dev(&squares));
+        let deviation = if deviation > 0.0 { deviation } else { 1.0 };
+        Scores::of(accuracies, |rank| (square(rank) - mean) / deviation)
+    }
+
+    fn of(accuracies: &[f64], score: impl Fn(f64) -> f64) -> (Scores, Vec<f64>) {
         let scores: Vec<f64> = stats::ranks(accuracies).into_iter().map(score).collect();
         let mut knots: Vec<(f64, f64)> = scores.iter().copied().zip(accuracies.iter().copied()).collect();
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
         knots.dedup_by(|a, b| a.0 == b.0);
         let slopes = outer_slopes(&knots);
-        (NormalScores { knots, slopes }, scores)
+        (Scores { knots, slopes }, scores)
     }
 
     /// The accuracy of a score: between knots on a line, outside on the line of the outer tenth. Never falls with the
@@ -59,17 +73,27 @@ mod tests {
     #[test]
     fn scores_go_back_to_accuracies_and_keep_their_order() {
         let accuracies = [0.1, 0.9, 0.91, 0.5, 0.91, 0.92];
-        let (scale, scores) = NormalScores::of(&accuracies);
-        for (score, accuracy) in scores.iter().zip(&accuracies) {
-            assert!((scale.accuracy(*score) - accuracy).abs() < 1e-12);
+        for (scale, scores) in [Scores::normal(&accuracies), Scores::squared(&accuracies)] {
+            for (score, accuracy) in scores.iter().zip(&accuracies) {
+                assert!((scale.accuracy(*score) - accuracy).abs() < 1e-12);
+            }
+            let line: Vec<f64> = (-40..40).map(|step| scale.accuracy(f64::from(step) / 10.0)).collect();
+            assert!(line.windows(2).all(|pair| pair[0] < pair[1]));
         }
-        let line: Vec<f64> = (-40..40).map(|step| scale.accuracy(f64::from(step) / 10.0)).collect();
-        assert!(line.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn squares_tell_the_best_apart() {
+        let (_, scores) = Scores::squared(&[0.1, 0.2, 0.3, 0.4]);
+        let steps: Vec<f64> = scores.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps[0] < steps[1] && steps[1] < steps[2], "{scores:?}");
+        assert!(scores.iter().sum::<f64>().abs() < 1e-12);
+        assert_eq!(Scores::squared(&[0.5; 4]).1, vec![0.0; 4]);
     }
 
     #[test]
     fn constant_accuracies_stay_constant() {
-        let (scale, scores) = NormalScores::of(&[0.5; 4]);
+        let (scale, scores) = Scores::normal(&[0.5; 4]);
         assert_eq!((scores, scale.accuracy(3.0), scale.spread(0.0, 1.0)), (vec![0.0; 4], 0.5, 0.0));
     }
 }

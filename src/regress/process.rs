@@ -261,16 +261,16 @@ impl Term {
     }
 }
 
-fn pick(row: &[f64], columns: &[usize]) -> Vec<f64> {
+pub(super) fn pick(row: &[f64], columns: &[usize]) -> Vec<f64> {
     columns.iter().map(|column| row[*column]).collect()
 }
 
-fn inverse_length(length: f64, columns: usize) -> f64 {
+pub(super) fn inverse_length(length: f64, columns: usize) -> f64 {
     1.0 / (length * (columns as f64).sqrt())
 }
 
 /// Matérn's kernel of smoothness 5/2 (Rasmussen and Williams, equation 4.17) at a distance in lengths.
-fn matern(distance: f64) -> f64 {
+pub(super) fn matern(distance: f64) -> f64 {
     let scaled = 5f64.sqrt() * distance;
     (1.0 + scaled + scaled * scaled / 3.0) * falling_exponential(scaled)
 }
@@ -320,7 +320,7 @@ fn falling_exponential(x: f64) -> f64 {
     power * TAYLOR[1..].iter().fold(TAYLOR[0], |sum, coefficient| sum * rest + coefficient)
 }
 
-fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 8;
     let mut sums = [0.0; LANES];
     let (chunks_a, chunks_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -334,7 +334,10 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Means and standard deviations of the columns; a constant column has an infinite one, so that it becomes zero.
-fn moments(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+///
+/// # Panics
+/// If rows differ in length.
+pub fn moments(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     let (count, columns) = (rows.len() as f64, rows[0].len());
     assert!(rows.iter().all(|row| row.len() == columns), "rows are equally long");
     let column = |c: usize| rows.iter().map(move |row| row[c]);
@@ -347,7 +350,11 @@ fn moments(rows: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     (means, deviations)
 }
 
-fn standardise(row: &[f64], means: &[f64], deviations: &[f64]) -> Vec<f64> {
+/// A row without the means of its columns, in their standard deviations.
+///
+/// # Panics
+/// If it has other columns.
+pub fn standardise(row: &[f64], means: &[f64], deviations: &[f64]) -> Vec<f64> {
     assert_eq!(row.len(), means.len(), "a row has the columns that were fitted");
     row.iter().zip(means.iter().zip(deviations)).map(|(value, (mean, deviation))| (value - mean) / deviation).collect()
 }

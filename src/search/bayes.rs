@@ -1,50 +1,39 @@
-//! Bayesian optimisation with what predicts best here: after each few trainings trees and a Gaussian process are fitted to
-//! what can be counted in the graphs and to what zero-cost proxies say, and those candidates are trained of which most may
-//! be hoped. Where the networks can be listed all are candidates, elsewhere those that an evolution finds.
+//! Bayesian optimisation: after each few trainings a Gaussian process with a fixed prior is told of all of them, and those
+//! candidates are trained that are expected to be most above the best so far. Where the networks can be listed all are
+//! candidates, elsewhere those that an evolution finds.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
-
-use rand::seq::SliceRandom;
 
 use super::evolve::{self, evolve};
 use super::random::draw;
 use super::rounds::{Planner, Rounds, best_of, successes};
 use super::{Origin, Proposal, SearchError, Site, Strategy};
-use crate::predictor::{Kind, Sample, fit};
+use crate::predictor::{Belief, Described, Hope, Sample};
 use crate::seed;
 use crate::space::Genotype;
 
 /// How many trainings go into what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BayesConfig {
-    /// Networks before the first fit.
+    /// Networks before the process is first asked.
     pub initial: usize,
     /// How many of them are those that zero-cost proxies promise most of, where there are proxies.
     pub promised: usize,
-    /// Networks trained after each fit.
+    /// Networks trained between two times that it is asked.
     pub per_round: usize,
-    /// How many of these are drawn from the best few in a hundred, so that a predictor that is wrong about the very best learns
-    /// of it.
-    pub wandering: usize,
-    /// How many spreads above its expectation a network is hoped to be.
-    pub hope: f64,
-    /// What predicts.
-    pub predictor: Kind,
 }
 
 impl Default for BayesConfig {
     fn default() -> Self {
-        BayesConfig { initial: 10, promised: 5, per_round: 3, wandering: 1, hope: 0.25, predictor: Kind::Pair }
+        BayesConfig { initial: 10, promised: 5, per_round: 3 }
     }
 }
 
-/// Successful trainings before a predictor is worth fitting.
+/// Successful trainings before the process is worth asking.
 const FEWEST_KNOWN: usize = 4;
 /// Trained networks that an evolution starts from, the best ones, and random ones beside them.
 const STARTS: usize = 10;
-
-/// One of so many candidates is near enough to the best to wander to.
-const NEAR_SHARE: usize = 33;
 
 /// The strategy.
 pub struct Bayes(Rounds<Plan>);
@@ -52,13 +41,22 @@ pub struct Bayes(Rounds<Plan>);
 struct Plan {
     config: BayesConfig,
     seed: u64,
+    /// Every network there is, if they can be listed: described once for the whole search.
+    listed: OnceCell<Option<Listed>>,
+}
+
+/// All networks of a site with their rows.
+struct Listed {
+    genotypes: Vec<Genotype>,
+    described: Described,
+    rows: Vec<Vec<f64>>,
 }
 
 impl Bayes {
     /// A search with its seed.
     pub fn new(config: BayesConfig, seed: u64) -> Self {
         let (initial, per_round) = (config.initial, config.per_round);
-        Bayes(Rounds::new(Plan { config, seed }, initial, per_round, seed))
+        Bayes(Rounds::new(Plan { config, seed, listed: OnceCell::new() }, initial, per_round, seed))
     }
 }
 
@@ -76,58 +74,67 @@ impl Plan {
         chosen.map(|(_, genotype)| Proposal { genotype, origin: Origin::Chosen, predicted: None }).collect()
     }
 
-    /// The candidates with what is hoped of each, best first.
-    fn ranked(
+    fn listed(&self, site: &mut dyn Site) -> Option<&Listed> {
+        let list = || {
+            let genotypes = site.pool()?;
+            let samples: Vec<Sample> = genotypes.iter().map(|genotype| site.describe(genotype)).collect();
+            let (described, rows) = Described::among(&samples);
+            Some(Listed { genotypes, described, rows })
+        };
+        self.listed.get_or_init(list).as_ref()
+    }
+
+    /// The candidates with what is hoped of each.
+    fn candidates(
         &self,
         told: &[(Genotype, Option<f64>)],
         site: &mut dyn Site,
-        hope: &dyn Fn(&[Sample]) -> Vec<f64>,
-    ) -> Result<Vec<(Genotype, f64)>, SearchError> {
+    ) -> Result<Vec<(Genotype, Hope)>, SearchError> {
+        let known = successes(told);
+        let samples: Vec<Sample> = known.iter().map(|(genotype, _)| site.describe(genotype)).collect();
+        let accuracies: Vec<f64> = known.iter().map(|(_, accuracy)| *accuracy).collect();
+        if let Some(Listed { genotypes, described, rows }) = self.listed(site) {
+            let belief = Belief::after(described, &samples, &described.rows(&samples), &accuracies)?;
+            let hopes = genotypes.iter().zip(belief.hopes(rows));
+            let feasible = hopes.filter(|(genotype, _)| site.is_feasible(genotype));
+            return Ok(feasible.map(|(genotype, hope)| (genotype.clone(), hope)).collect());
+        }
+        let mut start = best_of(told, STARTS);
         let index = told.len() as u64;
-        if let Some(pool) = site.pool() {
-            let feasible: Vec<Genotype> = pool.into_iter().filter(|genotype| site.is_feasible(genotype)).collect();
-            let samples: Vec<Sample> = feasible.iter().map(|genotype| site.describe(genotype)).collect();
-            let mut ranked: Vec<(Genotype, f64)> = feasible.into_iter().zip(hope(&samples)).collect();
-            ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            return Ok(ranked);
-        }
-        let mut population = best_of(told, STARTS);
         for fresh in 0..STARTS as u64 {
-            let drawn = draw(site, |g| population.contains(g), seed::derive(self.seed, "fresh", index), fresh)?;
-            population.push(drawn);
+            start.push(draw(site, |g| start.contains(g), seed::derive(self.seed, "fresh", index), fresh)?);
         }
+        // What is random shows how columns vary; what was trained may have been chosen to be alike.
+        let drawn: Vec<Sample> = start.iter().map(|genotype| site.describe(genotype)).collect();
+        let (described, _) = Described::among(&[samples.clone(), drawn].concat());
+        let belief = Belief::after(&described, &samples, &described.rows(&samples), &accuracies)?;
+        let hopes = |samples: &[Sample]| belief.hopes(&described.rows(samples));
+        let improvement = |samples: &[Sample]| hopes(samples).iter().map(|hope| hope.improvement).collect();
         let mut rng = seed::stream(self.seed, "evolution", index);
-        evolve(site, population, &evolve::Config::default(), hope, &mut rng)
+        let met = evolve(site, start, &evolve::Config::default(), &improvement, &mut rng)?;
+        let genotypes: Vec<Genotype> = met.into_iter().map(|(genotype, _)| genotype).collect();
+        let met: Vec<Sample> = genotypes.iter().map(|genotype| site.describe(genotype)).collect();
+        Ok(genotypes.into_iter().zip(hopes(&met)).collect())
     }
 }
 
 impl Planner for Plan {
     fn plan(&self, told: &[(Genotype, Option<f64>)], site: &mut dyn Site) -> Result<Vec<Proposal>, SearchError> {
-        let known = successes(told);
         if told.is_empty() {
             return Ok(self.promised(site));
         }
-        if known.len() < FEWEST_KNOWN {
+        if successes(told).len() < FEWEST_KNOWN {
             return Ok(Vec::new());
         }
-        let samples: Vec<Sample> = known.iter().map(|(genotype, _)| site.describe(genotype)).collect();
-        let accuracies: Vec<f64> = known.iter().map(|(_, accuracy)| *accuracy).collect();
-        let fit_seed = seed::derive(self.seed, "predictor", told.len() as u64);
-        let fitted = fit(self.config.predictor, &samples, &accuracies, fit_seed)?;
-        let hope = |samples: &[Sample]| -> Vec<f64> {
-            fitted.predict(samples).iter().map(|p| p.mean + self.config.hope * p.spread).collect()
-        };
         let seen: HashSet<&Genotype> = told.iter().map(|(genotype, _)| genotype).collect();
-        let ranked = self.ranked(told, site, &hope)?;
-        let mut new: Vec<(Genotype, f64)> =
-            ranked.into_iter().filter(|(genotype, _)| !seen.contains(genotype)).collect();
-        let proposal = |(genotype, hoped)| Proposal { genotype, origin: Origin::Chosen, predicted: Some(hoped) };
-        let best = (self.config.per_round - self.config.wandering).min(new.len());
-        let mut rng = seed::stream(self.seed, "wandering", told.len() as u64);
-        let near = (new.len() / NEAR_SHARE).clamp(self.config.per_round.min(new.len()), new.len());
-        new[best..near].shuffle(&mut rng);
-        new.truncate(self.config.per_round);
-        Ok(new.into_iter().map(proposal).collect())
+        let mut new = self.candidates(told, site)?;
+        new.retain(|(genotype, _)| !seen.contains(genotype));
+        new.sort_by(|a, b| b.1.improvement.total_cmp(&a.1.improvement).then_with(|| a.0.cmp(&b.0)));
+        let proposal = |(genotype, hope): (Genotype, Hope)| {
+            let predicted = Some(hope.accuracy);
+            Proposal { genotype, origin: Origin::Chosen, predicted }
+        };
+        Ok(new.into_iter().take(self.config.per_round).map(proposal).collect())
     }
 }
 

@@ -119,8 +119,8 @@ pub enum StrategyName {
     Guided,
     /// An ensemble of networks on path encodings, Thompson sampling over mutants (White and others, 2021).
     Bananas,
-    /// Bayesian optimisation over all candidates with a stack of trees and a Gaussian process; begins with what zero-cost
-    /// proxies promise. Ours.
+    /// Bayesian optimisation: a Gaussian process with a fixed prior, expected improvement over all candidates; begins with
+    /// what zero-cost proxies promise. Ours.
     Bayes,
 }
 

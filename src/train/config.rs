@@ -119,13 +119,10 @@ impl TrainConfig {
     /// (benches/README.md has the trainings that they were chosen on).
     pub fn optimised_by(self, optimiser: OptimiserKind) -> TrainConfig {
         match optimiser {
-            OptimiserKind::Sgd => TrainConfig {
-                learning_rate: 0.1,
-                clip_norm: 2.0,
-                optimiser: Method::Sgd { momentum: 0.9 },
-                weight_decay: 4e-4,
-                ..self
-            },
+            OptimiserKind::Sgd => {
+                let TrainConfig { learning_rate, clip_norm, optimiser, weight_decay, .. } = TrainConfig::default();
+                TrainConfig { learning_rate, clip_norm, optimiser, weight_decay, ..self }
+            }
             OptimiserKind::Adamw => TrainConfig {
                 learning_rate: 0.006,
                 clip_norm: 8.0,
@@ -139,7 +136,7 @@ impl TrainConfig {
     /// These settings with another schedule and the warm-up that suits it: a rate that drops early cannot rise for long.
     pub fn scheduled_by(self, schedule: Schedule) -> TrainConfig {
         let warm_up = match schedule {
-            Schedule::Cosine => 0.4,
+            Schedule::Cosine => TrainConfig::default().warm_up,
             Schedule::Step => 0.2,
         };
         TrainConfig { schedule, warm_up, ..self }

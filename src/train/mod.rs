@@ -7,6 +7,7 @@ mod evaluate;
 mod extras;
 mod loss;
 mod side_by_side;
+mod start;
 mod trainer;
 
 pub use config::{ClassWeights, OptimiserKind, Schedule, TrainConfig};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::checkpoint::Checkpoint;
+use super::start::first_weights;
 use super::trainer::{check, identity, recalibrated, train_job};
 use super::{EpochRecord, Teacher, TrainConfig, TrainError, Trained};
 use crate::data::{Augment, Images, epoch_order};
@@ -294,7 +295,7 @@ impl<'a, B: Backend> Running<'a, B> {
 }
 
 fn first_state(graph: &Graph, config: &TrainConfig, seed: u64) -> State {
-    let Weights { layout, trained, buffers } = Weights::init(graph, &mut seed::stream(seed, "weights", 0));
+    let Weights { layout, trained, buffers } = first_weights(graph, seed);
     State { optimiser: vec![0.0; config.optimiser.state_len(layout.trained())], trained, buffers }
 }
 

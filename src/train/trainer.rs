@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::loss::Loss;
+use super::start::first_weights;
 use super::{Guide, Job, TrainConfig, TrainError, accuracy, top1};
 use crate::data::{Augment, Images, epoch_order, fill_batch};
 use crate::graph::{Graph, Layout, Weights};
@@ -148,7 +149,7 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(job: &Job<'a>, guide: &Guide<'a>, saved: Option<Checkpoint>) -> Result<Self, TrainError> {
         let Job { graph, images, config, seed, .. } = *job;
-        let Weights { layout, trained, buffers } = Weights::init(graph, &mut seed::stream(seed, "weights", 0));
+        let Weights { layout, trained, buffers } = first_weights(graph, seed);
         let optimiser = Optimiser::new(&layout, config.optimiser, config.weight_decay as f32, config.clip_norm as f32);
         let (trained, buffers, average, best, curve) = match saved {
             Some(saved) => {
