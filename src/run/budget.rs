@@ -153,10 +153,8 @@ pub fn plan(
         fidelity.train.mirror = mirror;
         fidelity
     };
-    let mut cheap = fidelity(relative, cheap_passes, requested.epochs, requested.images, available, 5);
-    if cheap.train.epochs < SHIFTED_FROM {
-        cheap.train.shift = 0;
-    }
+    let cheap = fidelity(relative, cheap_passes, requested.epochs, requested.images, available, 5);
+    let cheap = unshifted_if_short(cheap);
     let full_passes = passes(shares.full, finalists + references, full_rate);
     let full = fidelity(1.0, full_passes, requested.full_epochs, requested.full_images, available, shares.full_epochs);
     let last_rate = if shares.free { timed(width, Example::Large)? } else { full_rate };
@@ -228,6 +226,14 @@ fn fidelity(
     Fidelity { width, images, train: TrainConfig { epochs, ..TrainConfig::default() } }
 }
 
+/// The same without shifted images if it has few epochs.
+fn unshifted_if_short(mut fidelity: Fidelity) -> Fidelity {
+    if fidelity.train.epochs < SHIFTED_FROM {
+        fidelity.train.shift = 0;
+    }
+    fidelity
+}
+
 /// The network whose training is timed.
 #[derive(Clone, Copy)]
 enum Example {
@@ -297,6 +303,9 @@ mod tests {
         assert_eq!((short.images, short.train.epochs), (2_000, 5));
         let asked = fidelity(1.0, 10_000.0, Some(2), None, 8_000, 5);
         assert_eq!((asked.images, asked.train.epochs), (5_000, 2));
+        let long = fidelity(1.0, 0.0, Some(10), Some(500), 8_000, 5);
+        let shifts = [short, long].map(|fidelity| unshifted_if_short(fidelity).train.shift);
+        assert_eq!(shifts, [0, TrainConfig::default().shift]);
         assert_eq!(trials_within(Millis(TEN_MINUTES_MS)), 16);
         assert_eq!(trials_within(Millis(60_000.0)), 8);
     }

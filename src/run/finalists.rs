@@ -251,10 +251,14 @@ impl Finals<'_> {
     }
 }
 
-/// The most accurate first.
+/// The most accurate first; of equally accurate ones that which costs less, so that the winner is on the Pareto front.
 fn sort(finalists: &mut [Finalist]) {
+    let costs = |finalist: &Finalist| (finalist.trial.macs, finalist.trial.peak_ram_bytes);
+    let latency = |finalist: &Finalist| finalist.latency.map_or(f64::INFINITY, |latency| latency.time.0);
     finalists.sort_by(|a, b| {
-        b.validation_accuracy.total_cmp(&a.validation_accuracy).then(a.trial.index.cmp(&b.trial.index))
+        let accuracy = b.validation_accuracy.total_cmp(&a.validation_accuracy);
+        let cheaper = costs(a).cmp(&costs(b)).then(latency(a).total_cmp(&latency(b)));
+        accuracy.then(cheaper).then(a.trial.index.cmp(&b.trial.index))
     });
 }
 

@@ -4,9 +4,9 @@ use crate::graph::{Graph, Op, Role, Weights};
 use crate::seed;
 
 /// What the classifier's first weights are multiplied by, so that a training starts by guessing all classes alike (Goyal and
-/// others, Accurate, Large Minibatch SGD, 2017, §5.1, start with a deviation of .01). Short trainings on built-in images
-/// gain four points by it (benches/README.md): the features of the head are all positive, so that random weights on hundreds
-/// of them are first of all a large, wrong preference for some classes.
+/// others, Accurate, Large Minibatch SGD, 2017, §5.1, start with a deviation of .01). The features of the head are all
+/// positive: random weights on hundreds of them are first of all a large, wrong preference for some classes. It keeps short
+/// trainings from falling to guessing at twice the learning rate (benches/README.md).
 const QUIET: f32 = 0.01;
 
 /// Random weights, those of linear layers near zero.

@@ -89,7 +89,7 @@ fn an_optimiser_that_was_asked_for_trains_candidates_and_finalists() {
     let adamw =
         TrainConfig { learning_rate: 0.01, epochs: 1, ..TrainConfig::default().optimised_by(OptimiserKind::Adamw) };
     let mirror = config.cheap.train.mirror;
-    assert_eq!(config.cheap.train, TrainConfig { mirror, ..adamw.clone() });
+    assert_eq!(config.cheap.train, TrainConfig { mirror, shift: 0, ..adamw.clone() }, "one epoch shifts no image");
     assert_eq!(config.full.train, TrainConfig { mirror, cutout: 4, ..adamw });
     assert_eq!((config.cheap.images, config.full.images), (256, 320));
 }
