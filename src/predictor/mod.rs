@@ -130,7 +130,7 @@ pub enum Kind {
     Process,
     /// Forest, boosting and process, weighted by their errors on held-out folds.
     Stack,
-    /// Forest and process in the same way: what a search can afford to fit again and again.
+    /// Forest and process in the same way, which takes less time.
     Pair,
 }
 
