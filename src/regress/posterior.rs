@@ -83,18 +83,14 @@ impl Posterior {
 
 #[cfg(test)]
 mod tests {
-    use super::super::process::{Part, Process, Shape, Weights};
+    use super::super::process::{Part, Process, Shape, Weights, moments, standardise};
     use super::*;
 
     /// Columns of mean 0 and deviation 1, so that both kinds of process see the same.
     fn rows() -> Vec<Vec<f64>> {
-        let raw: Vec<[f64; 3]> = (0..20).map(|i| [i, i * 7 % 20, i * i % 11].map(f64::from)).collect();
-        let moments = |c: usize| {
-            let mean = raw.iter().map(|row| row[c]).sum::<f64>() / 20.0;
-            (mean, (raw.iter().map(|row| (row[c] - mean).powi(2)).sum::<f64>() / 20.0).sqrt())
-        };
-        let scale = [0, 1, 2].map(moments);
-        raw.iter().map(|row| row.iter().zip(&scale).map(|(v, (mean, sd))| (v - mean) / sd).collect()).collect()
+        let raw: Vec<Vec<f64>> = (0..20).map(|i| [i, i * 7 % 20, i * i % 11].map(f64::from).to_vec()).collect();
+        let (means, deviations) = moments(&raw);
+        raw.iter().map(|row| standardise(row, &means, &deviations)).collect()
     }
 
     fn smooth(weight: f64) -> Kernel {
