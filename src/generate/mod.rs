@@ -29,7 +29,7 @@ pub use file::{MODEL_VERSION, ModelCard};
 pub use map::{Map, Step};
 pub use meta::{
     ClassKind, Classes, FeatureNet, FeatureSpec, FitStep, META_VERSION, MetaCard, MetaConfig, MetaFile, MetaLabel,
-    MetaModel, MetaTask, Scored, TaskView,
+    MetaModel, MetaTask, Scored, TaskView, varied,
 };
 pub use proposer::{Decoded, Proposer, Wanted};
 pub use quality::Sampling;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::proposals::{propose_in, shipped_model, view_of};
 use super::{Prepared, RunConfig, RunError, SpaceSite, TrialRecord, WarmStart};
+use crate::generate::varied;
 use crate::search::Origin;
 use crate::seed;
 use crate::space::Genotype;
@@ -48,7 +49,7 @@ pub(super) fn first_networks(
     let file = shipped_model()?;
     let view = view_of(&file, &prepared.dataset)?;
     let found = propose_in(&file, &view, site, DRAWN, seed::derive(config.seed, "meta proposals", 0))?;
-    Ok(found.into_iter().take(config.proposals()).map(|(genotype, _)| genotype).collect())
+    Ok(varied(&found, config.proposals(), |scored| &scored.genotype).into_iter().map(|s| s.genotype.clone()).collect())
 }
 
 /// What the proposals were worth; nothing if there were none, or none at random to compare them with.

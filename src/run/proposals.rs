@@ -50,10 +50,10 @@ pub fn propose_networks(
             let space = MacroSpace::new(sized.size.of(&published))?;
             let mut site = SpaceSite::new(&space, target, times.as_ref());
             let found = propose_in(file, &view, &mut site, drawn, seed)?;
-            let proposed = |(genotype, scored): (Genotype, Scored)| Proposed {
-                network: space.format(&genotype),
+            let proposed = |scored: Scored| Proposed {
+                network: space.format(&scored.genotype),
+                cost: site.cost(&scored.genotype),
                 scored,
-                cost: site.cost(&genotype),
             };
             Ok(found.into_iter().map(proposed).collect())
         }
@@ -92,7 +92,7 @@ pub fn view_of(file: &MetaFile, dataset: &Dataset) -> Result<TaskView, RunError>
     Ok(net.view(dataset)?)
 }
 
-/// Networks of a site, best first. A site of fewer layers than the model's space takes the first ones.
+/// Networks of a site, best first. A site of fewer layers than the model's space takes the first ones, and so do they.
 ///
 /// # Errors
 /// If the model does not know such data.
@@ -102,12 +102,12 @@ pub fn propose_in(
     site: &mut SpaceSite,
     drawn: usize,
     seed: u64,
-) -> Result<Vec<(Genotype, Scored)>, RunError> {
+) -> Result<Vec<Scored>, RunError> {
     let layers = site.space().config().layers.len();
     let cut = |genotype: &Genotype| genotype.first(layers);
     let mut fits = |genotype: &Genotype| site.is_feasible(&cut(genotype));
     let scored = file.model.propose(view, drawn, &mut fits, seed)?;
     let mut seen = std::collections::HashSet::new();
-    let cut = scored.into_iter().map(|scored| (cut(&scored.genotype), scored));
-    Ok(cut.filter(|(genotype, _)| seen.insert(genotype.clone())).collect())
+    let cut = scored.into_iter().map(|scored| Scored { genotype: cut(&scored.genotype), ..scored });
+    Ok(cut.filter(|scored| seen.insert(scored.genotype.clone())).collect())
 }

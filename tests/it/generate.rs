@@ -12,7 +12,7 @@ use netwright::target::Target;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{stdout, transcript};
+use crate::program::{netwright, stderr, stdout, transcript};
 use crate::shared::shared;
 
 /// Tasks of three procedural sources, few and small, and a handful of networks on each.
@@ -35,6 +35,13 @@ fn labelled_tasks_become_a_model_that_ranks_networks_within_limits() {
     let model = file("small.safetensors");
     let database = ["--labels", &labels, "--tasks", &tasks];
     let small = ["--feature-images", "4", "--feature-epochs", "1", "--epochs", "2", "--members", "2"];
+    let few = [&["generate", "fit"], &database[..], &["--most-tasks", "5"]].concat();
+    let refused = stderr(&netwright(&few).output().expect("the program runs"));
+    assert!(
+        refused.contains("error: 5 tasks are too few to learn from\nhint: label networks on 8 or more"),
+        "{refused}"
+    );
+    assert!(!refused.contains("training the network"), "it is refused before anything is trained: {refused}");
     let held_out = ["--hold-out", "built-in:glyphs", "--out", &model, "--json"];
     let card = stdout(&[&["generate", "fit"], &database[..], &small[..], &held_out[..]].concat(), 0);
     let card: Value = serde_json::from_str(&card).expect("the output is JSON");

@@ -107,6 +107,7 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
     let (mut learned, held_out) = args.database.read()?.divided(&args.hold_out)?;
     learned.tasks.truncate(args.most_tasks.map_or(usize::MAX, |most| most as usize));
+    MetaModel::check_count(learned.tasks.len())?;
     let space = learned.space()?;
     let labels: usize = learned.tasks.iter().map(|task| task.labels.len()).sum();
     eprintln!(

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Exit, print, print_json};
 use crate::data::{Dataset, Format, OpenOptions};
-use crate::generate::{MetaFile, Scored};
+use crate::generate::{MetaFile, Scored, varied};
 use crate::graph::NumberFormat;
 use crate::nn::runtime;
 use crate::report::plain_table;
@@ -61,10 +61,10 @@ struct ProposeArgs {
     /// Number format of the deployed network, instead of the target's.
     #[arg(long, value_parser = super::inspect::parse_numbers)]
     numbers: Option<NumberFormat>,
-    /// Networks to print.
+    /// Networks to print: the best, of which up to ten are picked unlike each other.
     #[arg(short, long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     n: u32,
-    /// Different networks to draw, of which the best are printed; ten for each by default, at least 500.
+    /// Different networks to draw, to print these of; ten for each by default, at least 500.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     drawn: Option<u32>,
     /// A model that `netwright generate fit` wrote; the one that comes with netwright if absent.
@@ -122,13 +122,13 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<Exit> {
         "no network that keeps the limits of `{}` was drawn\nhint: loosen them, or draw more with `--drawn`",
         target.name
     );
-    let best = &found[..wanted.min(found.len())];
+    let best = varied(&found, wanted, |proposed| &proposed.scored.genotype);
     match args.json {
         true => print_json(&json!({
             "data": dataset.name, "target": target.name, "space": file.card.space, "drawn": found.len(),
-            "networks": best.iter().map(as_json).collect::<Vec<_>>(),
+            "networks": best.iter().map(|one| as_json(one)).collect::<Vec<_>>(),
         }))?,
-        false => print(&table(best))?,
+        false => print(&table(&best))?,
     }
     eprintln!(
         "{} of {} different networks for `{}` within the limits of `{}`; scores are standard deviations above the mean of \
@@ -149,8 +149,8 @@ fn as_json(proposed: &Proposed) -> serde_json::Value {
     })
 }
 
-fn table(best: &[Proposed]) -> String {
-    let row = |(at, proposed): (usize, &Proposed)| {
+fn table(best: &[&Proposed]) -> String {
+    let row = |(at, proposed): (usize, &&Proposed)| {
         let Proposed { network, scored, cost } = proposed;
         vec![
             (at + 1).to_string(),

@@ -25,7 +25,7 @@ pub(super) struct TestArgs {
     /// Proposals to train for each task.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     trained: u32,
-    /// Different networks to draw for each task, of which the best are trained.
+    /// Different networks to draw for each task, of which the best that are unlike each other are trained.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     drawn: u32,
     /// Folder of the trainings; the same command with the same folder goes on.

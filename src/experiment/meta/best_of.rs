@@ -1,4 +1,4 @@
-//! Whether a few trained proposals are as good as many random trainings: on each task held out, the best of the first
+//! Whether a few trained proposals are as good as many random trainings: on each task held out, the best of a few
 //! proposals against the best of all labelled networks, each chosen on validation images and told by test images.
 
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::ranking::interval;
 use super::{Labelled, MetaError};
 use crate::experiment::labels::{Label, LabelError, Labels, Networks, Plan, Recipe, label};
-use crate::generate::{MetaModel, MetaTask};
+use crate::generate::{MetaModel, MetaTask, varied};
 use crate::nn::Device;
 use crate::stats;
 
@@ -22,7 +22,7 @@ pub struct BestOfPlan<'a> {
     pub recipe: &'a Recipe,
     /// Proposals trained for each task.
     pub trained: usize,
-    /// Networks drawn for each task, of which these are the first.
+    /// Networks drawn for each task, of which these are the best that are unlike each other.
     pub drawn: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -62,7 +62,7 @@ pub struct BestOfReport {
     pub interval: (f64, f64),
 }
 
-/// Trains the first proposals for each task, unless a journal has them, and compares.
+/// Trains a few proposals for each task, unless a journal has them, and compares.
 ///
 /// # Errors
 /// If a training or the journal fails.
@@ -74,7 +74,7 @@ pub fn best_of(
     let mut found = Vec::with_capacity(plan.tasks.len());
     for (labelled, view) in plan.tasks.iter().zip(plan.views) {
         let proposed = plan.model.propose(&view.view, plan.drawn, &mut |_| true, plan.seed)?;
-        let first = proposed.iter().take(plan.trained);
+        let first = varied(&proposed, plan.trained, |scored| &scored.genotype).into_iter();
         let networks = Networks { texts: first.map(|scored| plan.model.space().format(&scored.genotype)).collect() };
         let tasks = std::slice::from_ref(&labelled.task);
         let (recipe, device) = (plan.recipe, plan.device);

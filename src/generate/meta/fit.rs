@@ -73,9 +73,7 @@ impl MetaModel {
         seed: u64,
         watch: &mut dyn FnMut(FitStep),
     ) -> Result<MetaModel, GenerateError> {
-        if tasks.len() < FEWEST {
-            return Err(GenerateError::FewTasks { found: tasks.len(), needed: FEWEST });
-        }
+        Self::check_count(tasks.len())?;
         let mut model = MetaModel::new(space, kind, config, size_scale(space, seed), descriptor_range(tasks), seed)?;
         for task in tasks {
             model.check(&task.view)?;
@@ -84,9 +82,7 @@ impl MetaModel {
         let of_all = Scale::of(&of_all);
         let known: Vec<Known> = tasks.par_iter().map(|task| model.known(task, of_all)).collect();
         let useful: Vec<&Known> = known.iter().filter(|task| !task.networks.is_empty()).collect();
-        if useful.len() < FEWEST {
-            return Err(GenerateError::FewTasks { found: useful.len(), needed: FEWEST });
-        }
+        Self::check_count(useful.len())?;
         let linear = linear(&useful);
         for member in 0..model.members.len() {
             model.members[member].begin_with(&linear);
@@ -94,6 +90,17 @@ impl MetaModel {
         }
         model.fit_generator(&known, seed, watch)?;
         Ok(model)
+    }
+
+    /// Whether a model can be fitted to so many tasks.
+    ///
+    /// # Errors
+    /// If they are too few.
+    pub fn check_count(tasks: usize) -> Result<(), GenerateError> {
+        match tasks < FEWEST {
+            true => Err(GenerateError::FewTasks { found: tasks, needed: FEWEST }),
+            false => Ok(()),
+        }
     }
 
     fn known(&self, task: &MetaTask, of_all: Scale) -> Known {

@@ -11,6 +11,7 @@ mod model;
 mod predictor;
 mod set;
 mod task;
+mod varied;
 
 pub use config::MetaConfig;
 pub use features::{FeatureNet, FeatureSpec};
@@ -19,3 +20,4 @@ pub use fit::FitStep;
 pub use model::{MetaModel, Scored};
 pub use set::ClassKind;
 pub use task::{Classes, MetaLabel, MetaTask, TaskView};
+pub use varied::varied;
