@@ -34,6 +34,19 @@ pub enum GenerateError {
         /// Tasks needed.
         needed: usize,
     },
+    /// On most data sets, networks were labelled alike.
+    #[error(
+        "of {of} tasks only {found} have networks that differ by more than chance: too few to learn from\nhint: train longer \
+         or on more images, or label {needed} or more tasks on which networks differ"
+    )]
+    AlikeTasks {
+        /// Tasks with differences.
+        found: usize,
+        /// Tasks given.
+        of: usize,
+        /// Tasks needed.
+        needed: usize,
+    },
     /// Hardly any images.
     #[error("{found} training images tell too little of a data set\nhint: give {needed} or more")]
     FewImages {

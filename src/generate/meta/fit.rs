@@ -82,7 +82,9 @@ impl MetaModel {
         let of_all = Scale::of(&of_all);
         let known: Vec<Known> = tasks.par_iter().map(|task| model.known(task, of_all)).collect();
         let useful: Vec<&Known> = known.iter().filter(|task| !task.networks.is_empty()).collect();
-        Self::check_count(useful.len())?;
+        if useful.len() < FEWEST {
+            return Err(GenerateError::AlikeTasks { found: useful.len(), of: tasks.len(), needed: FEWEST });
+        }
         let linear = linear(&useful);
         for member in 0..model.members.len() {
             model.members[member].begin_with(&linear);
@@ -324,6 +326,18 @@ mod tests {
                 mean(&proposed)
             );
         }
+    }
+
+    #[test]
+    fn tasks_without_differences_are_too_few_however_many() {
+        let space = Space::named("nats-tss").unwrap();
+        let fit = |tasks: &[MetaTask]| {
+            MetaModel::fit(&space, ClassKind::Features(2), tasks, small(), 1, &mut |_| {}).unwrap_err()
+        };
+        let mut alike = tasks(&space, 12);
+        alike.iter_mut().skip(3).flat_map(|task| &mut task.labels).for_each(|label| label.accuracy = 0.5);
+        assert!(matches!(fit(&alike), GenerateError::AlikeTasks { found: 3, of: 12, .. }), "{}", fit(&alike));
+        assert!(matches!(fit(&alike[..5]), GenerateError::FewTasks { found: 5, .. }));
     }
 
     #[test]
