@@ -50,12 +50,7 @@ pub fn propose_networks(
             let space = MacroSpace::new(sized.size.of(&published))?;
             let mut site = SpaceSite::new(&space, target, times.as_ref());
             let found = propose_in(file, &view, &mut site, drawn, seed)?;
-            let proposed = |scored: Scored| Proposed {
-                network: space.format(&scored.genotype),
-                cost: site.cost(&scored.genotype),
-                scored,
-            };
-            Ok(found.into_iter().map(proposed).collect())
+            Ok(proposed(found, |genotype| space.format(genotype), |genotype| site.cost(genotype)))
         }
         other => {
             let task = Task {
@@ -73,14 +68,19 @@ pub fn propose_networks(
                     && target.unsupported(&deployable(&graph).graph).is_none()
             };
             let found = file.model.propose(&view, drawn, &mut fits, seed)?;
-            let proposed = |scored: Scored| Proposed {
-                network: space.format(&scored.genotype),
-                cost: cost(&scored.genotype),
-                scored,
-            };
-            Ok(found.into_iter().map(proposed).collect())
+            Ok(proposed(found, |genotype| space.format(genotype), cost))
         }
     }
+}
+
+fn proposed(
+    found: Vec<Scored>,
+    format: impl Fn(&Genotype) -> String,
+    mut cost: impl FnMut(&Genotype) -> Cost,
+) -> Vec<Proposed> {
+    let proposed =
+        |scored: Scored| Proposed { network: format(&scored.genotype), cost: cost(&scored.genotype), scored };
+    found.into_iter().map(proposed).collect()
 }
 
 /// The data set as the model sees it.
@@ -92,7 +92,7 @@ pub fn view_of(file: &MetaFile, dataset: &Dataset) -> Result<TaskView, RunError>
     Ok(net.view(dataset)?)
 }
 
-/// Networks of a site, best first. A site of fewer layers than the model's space takes the first ones, and so do they.
+/// Networks of a site, best first. Where the site has fewer layers than the model's space, they have only the first ones.
 ///
 /// # Errors
 /// If the model does not know such data.
