@@ -119,6 +119,7 @@ fn study(args: &GnnStudyArgs) -> GnnStudy {
         space: "macro".to_string(),
         width: args.width,
         train: gnn_study_training(epochs, batch),
+        steps: None,
         seed: args.seed,
     };
     let sixths = || (1..=5).map(|part| networks * part / 6).collect();

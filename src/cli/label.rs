@@ -50,7 +50,7 @@ struct LabelsArgs {
     #[arg(long, conflicts_with = "random")]
     networks: Option<PathBuf>,
     /// So many different networks at random instead.
-    #[arg(long, required_unless_present = "networks", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, required_unless_present = "networks", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     random: Option<u32>,
     /// A data set as a task: a folder, `built-in`, `built-in:textures` or `built-in:glyphs`; can be repeated.
     #[arg(long, required_unless_present = "tasks")]
@@ -67,6 +67,9 @@ struct LabelsArgs {
     /// Epochs of a training.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
+    /// About so many steps of each training instead: tasks of few images go through them more often.
+    #[arg(long, conflicts_with = "epochs", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
     /// Training images of each `--data`; all by default.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
     images: Option<u32>,
@@ -103,13 +106,13 @@ struct TasksArgs {
     #[arg(long, required = true)]
     sources: Vec<String>,
     /// Number of tasks.
-    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     number: u32,
     /// Fewest and most classes of a task.
-    #[arg(long, value_delimiter = ',', num_args = 1, default_values_t = [2, 10])]
+    #[arg(long, value_delimiter = ',', num_args = 1, default_value = "2,10")]
     classes: Vec<usize>,
     /// Training images, one of these numbers.
-    #[arg(long, value_delimiter = ',', default_values_t = [250, 500, 1000, 2000])]
+    #[arg(long, value_delimiter = ',', default_value = "250,500,1000,2000")]
     images: Vec<usize>,
     /// Sides in pixels of images from folders, one of these numbers; their own by default.
     #[arg(long, value_delimiter = ',')]
@@ -142,7 +145,8 @@ fn labels(args: &LabelsArgs) -> anyhow::Result<Exit> {
     let train = TrainConfig { epochs: args.epochs as usize, batch: args.batch as usize, ..TrainConfig::default() };
     let train = args.training.applied_to(train);
     anyhow::ensure!(train.patience.is_none(), "labels are all trained for as long\nhint: leave out `--patience`");
-    let recipe = Recipe { space: args.space.clone(), width: args.width, train, seed: args.seed };
+    let steps = args.steps.map(|steps| steps as usize);
+    let recipe = Recipe { space: args.space.clone(), width: args.width, train, steps, seed: args.seed };
     let device = args.device.choose()?;
     let folder = args.out.as_deref().expect("clap requires it");
     let mut labels = open(folder, &recipe)?;

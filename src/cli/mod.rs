@@ -215,6 +215,24 @@ fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))
 }
 
+/// Refuses a path for a fitted model that cannot be written to, before hours go into the fit. Its folder is made if it is
+/// not there.
+#[cfg(feature = "train")]
+fn check_out(path: &Path) -> anyhow::Result<()> {
+    let wrong = |reason: &str| anyhow::anyhow!("`--out {}`: {reason}\nhint: `--out m.safetensors`", path.display());
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return Err(wrong("the model's card takes this name"));
+    }
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(wrong("is a folder, not a file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|e| wrong(&format!("its folder cannot be made: {e}")))?;
+    let tried = path.with_extension("partial");
+    let written = std::fs::write(&tried, []).and_then(|()| std::fs::remove_file(&tried));
+    written.map_err(|e| wrong(&format!("nothing can be written there: {e}")))
+}
+
 /// Writes a fitted model into a folder, which is made if it is not there, and its card beside it as JSON; gives the card's
 /// path.
 #[cfg(feature = "train")]

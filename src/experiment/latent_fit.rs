@@ -19,7 +19,8 @@ pub struct LatentReport {
     pub test: usize,
     /// Weights of the model.
     pub weights: usize,
-    /// Seconds of the fit.
+    /// Seconds of the fit; not in the card, which is the same for the same seed.
+    #[serde(skip)]
     pub fit_s: f64,
     /// Share of held-out networks that come back when they are encoded and decoded: ten points around each, ten draws.
     pub reconstruction_accuracy: f64,
@@ -47,6 +48,15 @@ pub struct PerformanceScores {
     pub pearson: Option<f64>,
 }
 
+/// What a fit tells while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum LatentStep<'a> {
+    /// A pass, from 1, and its mean losses.
+    Pass(usize, Losses),
+    /// The model is there; the test follows, which can take longer.
+    Fitted(&'a GraphVae),
+}
+
 /// Fits a model and tests it.
 ///
 /// # Errors
@@ -56,13 +66,14 @@ pub fn fit_latent(
     complexity: &Complexity,
     config: VaeConfig,
     seed: u64,
-    watch: &mut dyn FnMut(usize, Losses),
+    watch: &mut dyn FnMut(LatentStep),
 ) -> Result<(GraphVae, LatentReport), GenerateError> {
     let examples: Vec<Example> = data.train.iter().map(|(_, example)| example.clone()).collect();
     let clock = Stopwatch::start();
     let mut vae = GraphVae::new(&data.space, config, seed)?;
-    vae.fit(&examples, seed, watch)?;
+    vae.fit(&examples, seed, &mut |pass, losses| watch(LatentStep::Pass(pass, losses)))?;
     let fit_s = clock.seconds();
+    watch(LatentStep::Fitted(&vae));
     let tested: Vec<Dag> = data.test.iter().map(|(_, example)| example.dag.clone()).collect();
     let learnt: Vec<Dag> = examples.iter().map(|example| example.dag.clone()).collect();
     let points: Vec<Point> = vae.encode(&tested).into_iter().map(|(mean, _)| mean).collect();

@@ -1,6 +1,6 @@
 //! Networks found by climbing in a fitted latent space, each checked exactly.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -64,9 +64,11 @@ pub struct ClimbScores {
     pub climber: Climber,
     /// Climbs.
     pub climbs: usize,
-    /// Different networks at their ends that the prediction of complexity lets through.
+    /// Share of ends that the prediction of complexity at the decoded network's own point lets through.
+    pub let_through: f64,
+    /// Different networks among these.
     pub networks: usize,
-    /// Share of ends that the prediction lets through whose network keeps the limit by the exact check; none without a limit
+    /// Share of those let through whose network keeps the limit by the exact check; none without a limit
     /// or an exact complexity.
     pub inside_at_first_try: Option<f64>,
     /// Best performance predicted of a network inside the limit.
@@ -102,7 +104,7 @@ pub fn search_latent(
     let starts = starts(vae, known, &encoded, config);
     let barrier = config.limit.map(|limit| Barrier { limit, margin: config.margin });
     let mut exact: HashMap<Genotype, Option<f64>> = HashMap::new();
-    let (mut climbs, mut all, mut inside, mut offered) = (Vec::new(), HashSet::new(), 0, 0);
+    let (mut climbs, mut all, mut inside, mut offered) = (Vec::new(), BTreeSet::new(), 0, 0);
     for climber in &config.climbers {
         let ends = vae.climb(&Ascent { climber: *climber, ..config.ascent }, &frame, &starts, barrier);
         let decoded: Vec<Genotype> = vae.decode(&ends).iter().filter_map(|dag| space.genotype_of(dag).ok()).collect();
@@ -117,12 +119,13 @@ pub fn search_latent(
         }
         let keeps = |genotype: &&Genotype| keeps(exact[*genotype], config.limit);
         let kept = decoded.iter().filter(keeps).count();
-        let networks: HashSet<Genotype> = decoded.iter().cloned().collect();
+        let networks: BTreeSet<Genotype> = decoded.iter().cloned().collect();
         let good: Vec<&Genotype> = networks.iter().filter(keeps).collect();
         let best = rate(vae, space, &good).into_iter().map(|(performance, _)| performance).reduce(f64::max);
         climbs.push(ClimbScores {
             climber: *climber,
             climbs: ends.len(),
+            let_through: decoded.len() as f64 / ends.len().max(1) as f64,
             networks: networks.len(),
             inside_at_first_try: share(kept, decoded.len(), config, complexity),
             best_predicted: best,

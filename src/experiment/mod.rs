@@ -32,11 +32,11 @@ pub use labels::{
 };
 pub use latencies::{DeviceScores, HELP_DEVICES, LatencyError, LatencyScores, evaluate_latencies};
 pub use latent_data::{Complexity, LatentData, LatentDataError, Split};
-pub use latent_fit::{LatentReport, PerformanceScores, fit_latent};
+pub use latent_fit::{LatentReport, LatentStep, PerformanceScores, fit_latent};
 pub use latent_search::{ClimbScores, FoundNetwork, LatentFound, LatentSearchConfig, search_latent};
 pub use meta::{
-    BestOf, BestOfPlan, BestOfReport, Database, FeatureTraining, Labelled, MetaError, PublishedReport, PublishedScores,
-    RankingReport, Taus, best_of, published, ranking, train_features,
+    BestOf, BestOfPlan, BestOfReport, Database, FeatureTraining, Judged, Labelled, MetaError, PublishedReport,
+    PublishedScores, RankingReport, Taus, best_of, published, ranking, train_features,
 };
 pub use neural_predictor::{CascadeResult, Selection, SplitResult, Study, Tried, grid};
 pub use operator::{NotAnOperator, Operator, OperatorTime, time_operator};

@@ -120,8 +120,10 @@ impl Site for PoolSite<'_> {
         (0..DRAWS).find_map(child).unwrap_or_else(|| a.clone())
     }
 
+    /// What the table does not list cannot be looked up.
     fn is_feasible(&mut self, genotype: &Genotype) -> bool {
-        self.feasible.is_none_or(|feasible| feasible[self.pool.place(genotype)])
+        let is_within = |place: &usize| self.feasible.is_none_or(|feasible| feasible[*place]);
+        self.pool.places.get(genotype).is_some_and(is_within)
     }
 
     fn describe(&mut self, genotype: &Genotype) -> Sample {

@@ -48,7 +48,10 @@ pub enum GenerateError {
         needed: usize,
     },
     /// Hardly any images.
-    #[error("{found} training images tell too little of a data set\nhint: give {needed} or more")]
+    #[error(
+        "{found} training images tell too little of a data set\nhint: give {needed} or more, beside those that are set apart for \
+         validation and test"
+    )]
     FewImages {
         /// Images given.
         found: usize,

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::GenerateError;
 use super::config::VaeConfig;
@@ -13,9 +15,12 @@ use crate::space::Space;
 
 /// Version of the file.
 pub const MODEL_VERSION: u32 = 1;
-/// Under which names version and card stand in the header.
-const VERSION_NOTE: &str = "schema_version";
+/// Under which name the card stands in the header.
 const CARD_NOTE: &str = "card";
+/// Commands that write models, each with a field that only their cards have.
+const MAKERS: [(&str, &str); 2] = [(LATENT_FIT, "complexity"), (GENERATE_FIT, "classes")];
+pub(super) const LATENT_FIT: &str = "latent fit";
+pub(super) const GENERATE_FIT: &str = "generate fit";
 
 /// What a model is and what it was fitted to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +53,7 @@ impl GraphVae {
     /// The model as a safetensors file: an array for each matrix, the card in the header.
     pub fn to_bytes(&self, card: &ModelCard) -> Vec<u8> {
         let card_text = serde_json::to_string(card).expect("a card is plain data");
-        arrays_to_bytes(self.layout.arrays("", &self.weights), card.schema_version, card_text)
+        arrays_to_bytes(self.layout.arrays("", &self.weights), card_text)
     }
 
     /// The model in a file's bytes; `origin` names the file in messages.
@@ -57,10 +62,14 @@ impl GraphVae {
     /// If the bytes are no model, or one of another version.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<(GraphVae, Space, ModelCard), GenerateError> {
         let wrong = |reason: String| GenerateError::NotAModel { origin: origin.to_string(), reason };
-        let card: ModelCard = card_of(bytes, MODEL_VERSION, origin)?;
+        let card: ModelCard = card_of(bytes, MODEL_VERSION, LATENT_FIT, origin)?;
         let space = Space::named(&card.space)?;
         let VaeConfig { hidden, latent, emitter, head, .. } = card.config;
         // Maps between these sizes are in the file: a card of larger ones is wrong, and must not take all memory first.
+        let is_scale = |scale: &Scale| scale.mean.is_finite() && scale.deviation.is_finite() && scale.deviation > 0.0;
+        if ![card.performance_scale, card.complexity_scale].iter().all(is_scale) {
+            return Err(wrong("its card has scales that measure nothing".to_string()));
+        }
         let maps = [
             (hidden, hidden.saturating_mul(3)),
             (latent, hidden.saturating_mul(3)),
@@ -84,34 +93,43 @@ impl GraphVae {
 /// A matrix with its name and its shape.
 pub(super) type Array = (String, Vec<usize>, Vec<f32>);
 
-/// A safetensors file of matrices, with version and card in its header.
-pub(super) fn arrays_to_bytes(arrays: Vec<Array>, version: u32, card: String) -> Vec<u8> {
+/// A safetensors file of matrices, with the card in its header.
+pub(super) fn arrays_to_bytes(arrays: Vec<Array>, card: String) -> Vec<u8> {
     let bytes = |values: Vec<f32>| values.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
     let arrays: Vec<_> = arrays.into_iter().map(|(name, shape, values)| (name, shape, bytes(values))).collect();
     let views = arrays.iter().map(|(name, shape, bytes)| {
         (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a block has as many values as its shape"))
     });
-    let notes = [(VERSION_NOTE, version.to_string()), (CARD_NOTE, card)];
-    let notes: HashMap<String, String> = notes.into_iter().map(|(name, text)| (name.to_string(), text)).collect();
+    // One note only: several would stand in any order.
+    let notes = HashMap::from([(CARD_NOTE.to_string(), card)]);
     safetensors::serialize(views, Some(notes)).expect("views of whole arrays can be written")
 }
 
-/// The card in a file's header, if the file has the version that is expected.
-pub(super) fn card_of<C: serde::de::DeserializeOwned>(
+/// The card in a file's header, if the file has the version that is expected; `maker` is the command that writes such files.
+pub(super) fn card_of<C: DeserializeOwned>(
     bytes: &[u8],
     expected: u32,
+    maker: &str,
     origin: &str,
 ) -> Result<C, GenerateError> {
     let wrong = |reason: String| GenerateError::NotAModel { origin: origin.to_string(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(e.to_string()))?;
-    let note = |name: &str| header.metadata().as_ref().and_then(|notes| notes.get(name));
-    let version = note(VERSION_NOTE).ok_or_else(|| wrong("its header has no schema version".to_string()))?;
-    if *version != expected.to_string() {
-        let (origin, found) = (origin.to_string(), version.clone());
-        return Err(GenerateError::Version { origin, found, expected });
+    let card = header.metadata().as_ref().and_then(|notes| notes.get(CARD_NOTE));
+    let card = card.ok_or_else(|| wrong("its header has no card".to_string()))?;
+    let card: Value = serde_json::from_str(card).map_err(|e| wrong(format!("its card is broken: {e}")))?;
+    let made_by = MAKERS.iter().find(|(_, field)| card.get(field).is_some()).map(|(maker, _)| *maker);
+    if let Some(other) = made_by.filter(|other| *other != maker) {
+        return Err(wrong(format!("it is one of `netwright {other}`, expected one of `netwright {maker}`")));
     }
-    let card = note(CARD_NOTE).ok_or_else(|| wrong("its header has no card".to_string()))?;
-    serde_json::from_str(card).map_err(|e| wrong(format!("its card is broken: {e}")))
+    match &card["schema_version"] {
+        version if *version == expected => {}
+        Value::Null => return Err(wrong("its card has no schema version".to_string())),
+        other => {
+            let (origin, found) = (origin.to_string(), other.to_string());
+            return Err(GenerateError::Version { origin, found, expected });
+        }
+    }
+    serde_json::from_value(card).map_err(|e| wrong(format!("its card is broken: {e}")))
 }
 
 /// The values of an array of a file, if it has this shape and all are numbers.

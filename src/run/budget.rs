@@ -1,6 +1,7 @@
 //! A time budget becomes counts, once: how long a training step takes is measured briefly, and from then on the counts and
 //! the seed decide.
 
+use super::oracle::trained_at_once;
 use super::{Fidelity, Longer, Progress, RunError, SpaceSite, Watch};
 use crate::data::{Dataset, Images};
 use crate::graph::Graph;
@@ -10,7 +11,7 @@ use crate::search::Site;
 use crate::seed;
 use crate::space::{Genotype, MacroConfig, MacroSpace};
 use crate::target::{LatencyModel, Target};
-use crate::train::{self, Job, TrainConfig};
+use crate::train::{self, Job, TrainConfig, TrainError, Trained};
 use crate::units::Millis;
 
 /// What the user asked for; what is absent follows from the budget.
@@ -71,9 +72,9 @@ impl Plan {
 
 /// Shares of the budget for cheap trainings, for full ones and for the winner's second; the rest is for drawing data,
 /// calibration and measuring.
-const CHEAP_SHARE: f64 = 0.25;
+const CHEAP_SHARE: f64 = 0.20;
 const FULL_SHARE: f64 = 0.15;
-const RETRAIN_SHARE: f64 = 0.50;
+const RETRAIN_SHARE: f64 = 0.55;
 /// Networks trained cheaply within ten minutes; more within more time.
 const TRIALS_IN_TEN_MINUTES: f64 = 16.0;
 const TEN_MINUTES_MS: f64 = 600_000.0;
@@ -122,7 +123,11 @@ pub fn plan(
     let mut timed = |width: f64, example: Example| -> Result<f64, RunError> {
         let space = MacroSpace::new(space.scaled(width))?;
         let graph = space.lower(&example.network(&space, within, seed));
-        let rate = images_per_second(&graph, &dataset.train, seed, &requested.device)?;
+        let together = match example {
+            Example::Candidate => trained_at_once(&requested.device, &space, TrainConfig::default().batch)?,
+            Example::Common | Example::Large => 1,
+        };
+        let rate = images_per_second(&graph, &dataset.train, seed, &requested.device, together)?;
         watch(Progress::Note(format!("training {example} at width {}: {rate:.0} images/s", space.config().width)));
         Ok(rate)
     };
@@ -141,10 +146,10 @@ pub fn plan(
         }
     }
     let mut relative = CHEAP_WIDTHS[0];
-    let mut cheap_passes = passes(CHEAP_SHARE, trials, full_rate);
+    let mut cheap_passes = passes(CHEAP_SHARE, trials, timed(width, Example::Candidate)?);
     if cheap_passes < CHEAP_PASSES {
         relative = CHEAP_WIDTHS[1];
-        cheap_passes = passes(CHEAP_SHARE, trials, timed(width * relative, Example::Common)?);
+        cheap_passes = passes(CHEAP_SHARE, trials, timed(width * relative, Example::Candidate)?);
     }
     let available = dataset.train.len();
     // Digits and letters are other digits and letters in the mirror, and they come in grey.
@@ -237,6 +242,8 @@ fn unshifted_if_short(mut fidelity: Fidelity) -> Fidelity {
 /// The network whose training is timed.
 #[derive(Clone, Copy)]
 enum Example {
+    /// As large as [`Example::Common`], trained beside others as candidates are.
+    Candidate,
     /// Larger than five of six: what a search finds is larger than what it starts with.
     Common,
     /// The largest of two dozen: a winner may be larger still.
@@ -246,6 +253,7 @@ enum Example {
 impl std::fmt::Display for Example {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.write_str(match self {
+            Example::Candidate => "candidates",
             Example::Common => "a common network",
             Example::Large => "a large network",
         })
@@ -266,27 +274,36 @@ impl Example {
         }
         sample.sort_by_key(|genotype| site.cost(genotype).macs);
         let place = match self {
-            Example::Common => sample.len() * 5 / 6,
+            Example::Candidate | Example::Common => sample.len() * 5 / 6,
             Example::Large => sample.len() - 1,
         };
         sample[place].clone()
     }
 }
 
-/// Images that a training of this network gets through in a second.
-fn images_per_second(graph: &Graph, images: &Images, seed: u64, device: &Device) -> Result<f64, RunError> {
+/// Images that so many trainings of this network at once get through in a second, all together.
+fn images_per_second(
+    graph: &Graph,
+    images: &Images,
+    seed: u64,
+    device: &Device,
+    together: usize,
+) -> Result<f64, RunError> {
     let config = TrainConfig { epochs: 1, ..TrainConfig::default() };
     // To begin takes as long as to train on a few batches, on a GPU on a hundred.
     let batches = if matches!(device, Device::Cpu) { 12 } else { 200 };
     let few: Vec<usize> = (0..images.len().min(batches * config.batch)).collect();
     let few = images.select(&few);
-    let job = Job { graph, images: &few, config: &config, seed, checkpoint: None };
-    let train = || train::train_on(device, &job, &mut |_| {});
+    let jobs = vec![Job { graph, images: &few, config: &config, seed, checkpoint: None }; together];
+    let train = || {
+        let trained = train::train_many(device, &jobs, together, &mut |_, _| {});
+        trained.into_iter().collect::<Result<Vec<Trained>, TrainError>>()
+    };
     train()?;
     let (clock, mut seen) = (Stopwatch::start(), 0);
     while clock.seconds() < TIMED_SECONDS {
         train()?;
-        seen += few.len();
+        seen += together * few.len();
     }
     Ok(seen as f64 / clock.seconds())
 }

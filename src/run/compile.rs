@@ -242,7 +242,7 @@ fn search_networks(
         site = site.expecting(prior);
     }
     let first = meta_start::first_networks(config, prepared, &mut site)?;
-    let mut strategy = config.strategy(target, watch)?;
+    let mut strategy = config.strategy(&mut site, watch)?;
     if !first.is_empty() {
         strategy = Box::new(Given::new(first, strategy));
     }
@@ -258,7 +258,7 @@ fn search_networks(
 
 impl RunConfig {
     /// The strategy, at its start.
-    fn strategy(&self, target: &Target, watch: Watch) -> Result<Box<dyn Strategy>, RunError> {
+    fn strategy(&self, site: &mut SpaceSite, watch: Watch) -> Result<Box<dyn Strategy>, RunError> {
         let seed = seed::derive(self.seed, "search", 0);
         Ok(match self.strategy {
             RunStrategy::Search(StrategyName::Guided) => {
@@ -271,7 +271,7 @@ impl RunConfig {
             RunStrategy::Search(other) => other.start(self.trials, seed),
             RunStrategy::Latent(_) => {
                 watch(Progress::Note("learning a latent space of the networks".to_string()));
-                Box::new(LatentSearch::in_space(&self.space, target, self.trials, seed)?)
+                Box::new(LatentSearch::in_space(site, self.trials, seed)?)
             }
         })
     }

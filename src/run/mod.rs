@@ -47,7 +47,7 @@ pub use on_gpu::{Throughput, best_together, throughput};
 pub use oracle::{Oracle, Outcome, TableOracle, TrainingOracle};
 pub use pick::{Pick, pick};
 pub use prepare::{Prepared, space_of};
-pub use proposals::{Proposed, propose_in, propose_networks, shipped_model, view_of};
+pub use proposals::{Asked, Proposals, Proposed, propose_in, propose_networks, shipped_model, view_of};
 pub use retrain::Retrained;
 pub use search_loop::search;
 pub use site::SpaceSite;

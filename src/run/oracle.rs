@@ -42,6 +42,22 @@ pub trait Oracle {
 /// other works.
 const SIDE_BY_SIDE: usize = 2;
 
+/// How many networks of a space are best trained at once.
+///
+/// # Errors
+/// If a GPU on which that is measured fails.
+pub(super) fn trained_at_once(device: &Device, space: &MacroSpace, batch: usize) -> Result<usize, RunError> {
+    match device {
+        Device::Cpu => Ok(SIDE_BY_SIDE.min(rayon::current_num_threads())),
+        Device::Cuda(gpu) => {
+            let largest = space.lower(&space.largest());
+            let tried = best_together(gpu, &largest, batch).map_err(TrainError::from)?;
+            let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
+            Ok(best.map_or(1, |best| best.together))
+        }
+    }
+}
+
 /// Trains each network on a part of the training images and tests it on the validation images.
 pub struct TrainingOracle<'a> {
     space: MacroSpace,
@@ -101,15 +117,7 @@ impl Oracle for TrainingOracle<'_> {
         if let Some(known) = self.at_once {
             return Ok(known);
         }
-        let at_once = match &self.device {
-            Device::Cpu => SIDE_BY_SIDE.min(rayon::current_num_threads()),
-            Device::Cuda(gpu) => {
-                let largest = self.space.lower(&self.space.largest());
-                let tried = best_together(gpu, &largest, self.fidelity.train.batch).map_err(TrainError::from)?;
-                let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
-                best.map_or(1, |best| best.together)
-            }
-        };
+        let at_once = trained_at_once(&self.device, &self.space, self.fidelity.train.batch)?;
         self.at_once = Some(at_once);
         Ok(at_once)
     }

@@ -6,6 +6,7 @@ use crate::data::Dataset;
 use crate::generate::{GenerateError, MetaFile, Scored, TaskView};
 use crate::graph::{Cost, deployable};
 use crate::search::Site;
+use crate::seed;
 use crate::space::{Genotype, MacroSpace, Space, Task};
 use crate::target::Target;
 
@@ -29,48 +30,97 @@ pub fn shipped_model() -> Result<MetaFile, RunError> {
     Ok(MetaFile::from_bytes(BYTES, "models/meta-macro.safetensors")?)
 }
 
-/// Different networks within a target's limits, best first, of `drawn` ones. The space is sized for target and data as
-/// `compile` does it.
+/// Networks for a data set and a target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposals {
+    /// The size of the space that they are of, in words.
+    pub size: String,
+    /// Different networks within the limits, best first.
+    pub networks: Vec<Proposed>,
+}
+
+/// What is asked of a meta-model.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whose limits are kept.
+    pub target: &'a Target,
+    /// Width multiplier; the widest one that leaves enough networks within the limits if absent.
+    pub width: Option<f64>,
+    /// Different networks to draw.
+    pub drawn: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// Networks within a target's limits. The space is sized for target and data as `compile` does it; of spaces other than
+/// `macro` only the width is lowered.
 ///
 /// # Errors
 /// If nothing fits, or the data tell too little.
-pub fn propose_networks(
-    file: &MetaFile,
-    dataset: &Dataset,
-    target: &Target,
-    drawn: usize,
-    seed: u64,
-) -> Result<Vec<Proposed>, RunError> {
+pub fn propose_networks(file: &MetaFile, dataset: &Dataset, asked: &Asked) -> Result<Proposals, RunError> {
     let view = view_of(file, dataset)?;
+    let Asked { target, width, drawn, seed } = *asked;
     match file.model.space() {
         Space::Macro(_) => {
             let times = target.operator_times()?;
             let published = space_of(dataset);
-            let sized = size(&published, &Fixed::default(), target, times.as_ref(), seed)?;
+            let fixed = Fixed { width, ..Fixed::default() };
+            let sized = size(&published, &fixed, target, times.as_ref(), seed)?;
             let space = MacroSpace::new(sized.size.of(&published))?;
             let mut site = SpaceSite::new(&space, target, times.as_ref());
             let found = propose_in(file, &view, &mut site, drawn, seed)?;
-            Ok(proposed(found, |genotype| space.format(genotype), |genotype| site.cost(genotype)))
+            let networks = proposed(found, |genotype| space.format(genotype), |genotype| site.cost(genotype));
+            Ok(Proposals { size: sized.size.describe(), networks })
         }
         other => {
-            let task = Task {
-                input: dataset.shape(),
-                classes: dataset.classes.len(),
-                mean: dataset.mean.clone(),
-                std: dataset.std.clone(),
-            };
-            let space = Space::for_task(other.name(), task)?;
+            let (space, width) = scaled_for(other.name(), dataset, asked)?;
+            let mut fits = |genotype: &Genotype| fits(&space, target, genotype);
+            let found = file.model.propose(&view, drawn, &|genotype| genotype, &mut fits, seed)?;
             let cost = |genotype: &Genotype| Cost::of(&space.lower(genotype));
-            let mut fits = |genotype: &Genotype| {
-                let graph = space.lower(genotype);
-                let cost = Cost::of(&graph);
-                target.lets_in(&cost, target.estimated(&cost))
-                    && target.unsupported(&deployable(&graph).graph).is_none()
-            };
-            let found = file.model.propose(&view, drawn, &mut fits, seed)?;
-            Ok(proposed(found, |genotype| space.format(genotype), cost))
+            let networks = proposed(found, |genotype| space.format(genotype), cost);
+            Ok(Proposals { size: format!("width {width}, images of {}", dataset.shape()), networks })
         }
     }
+}
+
+/// Widths that are tried, random networks of each, and how many of them are enough within the limits.
+const WIDTHS: [f64; 7] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
+const SAMPLED: usize = 100;
+const ENOUGH: usize = 10;
+
+/// A space at the width that was asked for, or at the widest of which a tenth is within the limits; if there is none, at the
+/// one of which most is.
+fn scaled_for(name: &str, dataset: &Dataset, asked: &Asked) -> Result<(Space, f64), RunError> {
+    let task = Task {
+        input: dataset.shape(),
+        classes: dataset.classes.len(),
+        mean: dataset.mean.clone(),
+        std: dataset.std.clone(),
+    };
+    if let Some(width) = asked.width {
+        return Ok((Space::scaled(name, width, task)?, width));
+    }
+    let mut best = (0, Space::for_task(name, task.clone())?, WIDTHS[0]);
+    for width in WIDTHS {
+        // Some spaces have no width, and the narrowest have no channels left.
+        let Ok(space) = Space::scaled(name, width, task.clone()) else { break };
+        let mut rng = seed::stream(asked.seed, "width of proposals", 0);
+        let sample: Vec<Genotype> = (0..SAMPLED).map(|_| space.sample(&mut rng)).collect();
+        let within = sample.iter().filter(|genotype| fits(&space, asked.target, genotype)).count();
+        if within > best.0 {
+            best = (within, space, width);
+        }
+        if within >= ENOUGH {
+            break;
+        }
+    }
+    Ok((best.1, best.2))
+}
+
+fn fits(space: &Space, target: &Target, genotype: &Genotype) -> bool {
+    let graph = space.lower(genotype);
+    let cost = Cost::of(&graph);
+    target.lets_in(&cost, target.estimated(&cost)) && target.unsupported(&deployable(&graph).graph).is_none()
 }
 
 fn proposed(
@@ -103,11 +153,39 @@ pub fn propose_in(
     drawn: usize,
     seed: u64,
 ) -> Result<Vec<Scored>, RunError> {
+    let Space::Macro(whole) = file.model.space() else {
+        return Err(RunError::Config(format!(
+            "the model proposes networks of space `{}`, not `macro`",
+            file.card.space
+        )));
+    };
     let layers = site.space().config().layers.len();
     let cut = |genotype: &Genotype| genotype.first(layers);
+    // Layers that are not there must not decide: they are the same in all networks.
+    let normal = |genotype: Genotype| whole.padded(&cut(&genotype));
     let mut fits = |genotype: &Genotype| site.is_feasible(&cut(genotype));
-    let scored = file.model.propose(view, drawn, &mut fits, seed)?;
-    let mut seen = std::collections::HashSet::new();
-    let cut = scored.into_iter().map(|scored| Scored { genotype: cut(&scored.genotype), ..scored });
-    Ok(cut.filter(|scored| seen.insert(scored.genotype.clone())).collect())
+    let scored = file.model.propose(view, drawn, &normal, &mut fits, seed)?;
+    Ok(scored.into_iter().map(|scored| Scored { genotype: cut(&scored.genotype), ..scored }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::BuiltIn;
+
+    #[test]
+    fn spaces_are_made_narrower_for_small_devices() {
+        let dataset = Dataset::built_in(&BuiltIn { seed: 1, train: 32, validation: 16, test: 16 });
+        let width = |limits: &str, name: &str, width: Option<f64>| {
+            let target = Target::parse(&format!("name: small\nlimits: {limits}\n"), "test").unwrap();
+            let asked = Asked { target: &target, width, drawn: 1, seed: 1 };
+            scaled_for(name, &dataset, &asked).map(|(_, width)| width)
+        };
+        assert_eq!(width("{macs: 1 G}", "mobilenet-v3", None).unwrap(), 1.0);
+        let narrow = width("{macs: 500 K}", "mobilenet-v3", None).unwrap();
+        assert!(narrow < 0.5, "{narrow}");
+        assert_eq!(width("{macs: 500 K}", "mobilenet-v3", Some(0.75)).unwrap(), 0.75);
+        assert_eq!(width("{macs: 500 K}", "nats-sss", None).unwrap(), 1.0);
+        assert!(width("{macs: 500 K}", "nats-sss", Some(0.5)).is_err());
+    }
 }

@@ -7,7 +7,7 @@ use crate::graph::{Cost, Graph, deployable};
 use crate::predictor::{PredictorError, Prior, Sample};
 use crate::search::{Site, second_opinion};
 use crate::space::{Genotype, MacroSpace, PartMemo};
-use crate::target::{LatencyModel, Target};
+use crate::target::{Latency, LatencyModel, Provenance, Target, Verdict};
 use crate::units::Millis;
 
 /// A space within a target's limits; costs are computed once for each layer.
@@ -55,6 +55,18 @@ impl<'a> SpaceSite<'a> {
     /// The target.
     pub fn target(&self) -> &'a Target {
         self.target
+    }
+
+    /// Times of operators, where they were measured.
+    pub fn operator_times(&self) -> Option<&'a LatencyModel> {
+        self.latency
+    }
+
+    /// A network against the limits, as far as that is known before training.
+    pub fn verdict(&mut self, genotype: &Genotype) -> Verdict {
+        let cost = self.cost(genotype);
+        let time = self.latency(genotype);
+        self.target.verdict(&cost, time.map(|time| Latency { time, provenance: Provenance::Predicted }))
     }
 
     /// Cost of a network.

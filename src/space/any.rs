@@ -8,6 +8,9 @@ use super::{
 };
 use crate::graph::{Cost, Graph};
 
+/// Widest multiple of the published channels.
+const WIDEST: f64 = 16.0;
+
 /// A search space.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Space {
@@ -89,6 +92,11 @@ impl Space {
     pub fn scaled(name: &str, width: f64, task: Task) -> Result<Self, SpaceError> {
         let times = |channels: usize, of: usize| ((channels as f64 * width / of as f64).round() as usize).max(1) * of;
         let as_published = Space::for_task(name, task.clone())?;
+        if !(width > 0.0 && width <= WIDEST) {
+            let reason =
+                format!("a width of {width} is not above 0 and at most {WIDEST}\nhint: 0.5 has half the channels");
+            return Err(SpaceError::Config { space: as_published.name(), reason });
+        }
         if width == 1.0 {
             return Ok(as_published);
         }

@@ -30,6 +30,8 @@ const CHOICES: [(&str, Choice); 6] = [
 const OPERATIONS: usize = CHOICES.len();
 /// Symbol of a layer with all operations.
 const ALL: u8 = (1 << OPERATIONS) - 1;
+/// A layer that only skips.
+const SKIP: u8 = 1;
 /// Nodes of a layer in the [`Dag`]: its input and its operations.
 const DAG_NODES: usize = OPERATIONS + 1;
 
@@ -136,6 +138,13 @@ impl MacroSpace {
     /// All operations in every layer: the network that contains every other.
     pub fn largest(&self) -> Genotype {
         vec![ALL; self.config.layers.len()].into()
+    }
+
+    /// A network with fewer layers as one of this space: layers that it lacks only skip.
+    pub fn padded(&self, genotype: &Genotype) -> Genotype {
+        let mut symbols = genotype.symbols().to_vec();
+        symbols.resize(self.config.layers.len(), SKIP);
+        symbols.into()
     }
 
     /// Networks whose times tell those of all: the largest, which has every operator, and a fixed random sample.
@@ -471,6 +480,8 @@ mod tests {
         }
         let space = seed_space();
         assert_eq!(Cost::of(&space.lower(&space.largest())).macs, 18_802_688);
+        let padded = space.padded(&space.largest().first(3));
+        assert_eq!(space.format(&padded), "111111-111111-111111-100000-100000");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{netwright, stderr, stdout, transcript};
+use crate::program::{netwright, refused, stderr, stdout, transcript};
 
 /// Two tasks of few images, for six small networks.
 const TASKS: &str = "\
@@ -162,4 +162,22 @@ fn drawn_tasks_can_be_labelled() {
     let text = stdout(&label(&tasks, &out, &["--per-task", "1"]), 0);
     assert!(text.contains("t0000") && text.contains("t0001"), "{text}");
     assert_eq!(observations(Path::new(&out)).len(), 1 + 2, "one network for each task");
+}
+
+#[test]
+fn a_number_of_steps_is_in_the_table_and_too_wide_networks_are_refused() {
+    let folder = tempdir().expect("a temporary folder");
+    let (tasks, out) = (folder.path().join("tasks.yaml"), folder.path().join("out"));
+    fs::write(&tasks, TASKS).expect("it is writable");
+    let (tasks, out) = (tasks.display().to_string(), out.display().to_string());
+    let steps = [
+        "label", "--random", "1", "--width", "0.25", "--steps", "9", "--batch", "16", "--tasks", &tasks, "--out", &out,
+    ];
+    stdout(&steps, 0);
+    let about = fs::read_to_string(Path::new(&out).join("table.yaml")).expect("there is a table");
+    assert!(about.contains("9 steps at width 0.25"), "{about}");
+    let epochs: Vec<&str> = steps.iter().map(|text| if *text == "--steps" { "--epochs" } else { text }).collect();
+    assert!(refused(&epochs).contains("`steps` 9, now not set"));
+    let wide: Vec<&str> = steps.iter().map(|text| if *text == "0.25" { "1e9" } else { text }).collect();
+    assert!(refused(&wide).contains("a width of 1000000000 is not above 0 and at most 16"));
 }

@@ -15,7 +15,7 @@ use netwright::target::Target;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::{stdout, transcript};
+use crate::program::{refused, stdout, transcript};
 use crate::shared::shared;
 
 /// Structures of `enas6` with a made-up accuracy that grows with separable convolutions and edges.
@@ -54,6 +54,15 @@ fn a_table_becomes_a_model_that_is_searched_under_a_limit_and_drawn() {
     let beside: Value =
         serde_json::from_str(&fs::read_to_string(file("models/small.json")).expect("the card")).expect("it is JSON");
     assert_eq!(beside, card);
+
+    let again = file("models/again.safetensors");
+    let other: Vec<&str> = fit.iter().map(|text| if *text == model { &again } else { *text }).collect();
+    stdout(&other, 0);
+    assert!(fs::read(&again).expect("a model") == fs::read(&model).expect("a model"), "the same seed, the same bytes");
+    // The table lists few of the networks that a latent space knows: the others cannot be looked up.
+    let few =
+        ["--strategy", "latent", "--seeds", "1", "--queries", "12", "--latent-networks", "100", "--latent-epochs", "1"];
+    stdout(&[&["search", "--table", &table], &few[..]].concat(), 0);
 
     let search = ["latent", "search", "--model", &model, "--table", &table, "--limit", "20 M", "--json"];
     let found: Value = serde_json::from_str(&stdout(&search, 0)).expect("the output is JSON");
@@ -157,4 +166,19 @@ fn a_latent_search_repeats_itself_and_finds_better_networks_than_it_began_with()
     assert!(best(&once) > 0.9, "near the best there is: {}", best(&once));
     let distinct: std::collections::HashSet<&String> = once.iter().map(|t| &t.0).collect();
     assert_eq!(distinct.len(), 40);
+}
+
+#[test]
+fn a_model_that_cannot_be_written_is_not_fitted() {
+    let folder = tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let refused = |out: &str| {
+        let told = refused(&["latent", "fit", "--space", "macro", "--networks", "50", "--epochs", "1", "--out", out]);
+        assert!(!told.contains("pass 1") && told.contains("\nhint: "), "{told}");
+        told
+    };
+    assert!(refused(&file("m.json")).contains("the model's card takes this name"));
+    assert!(refused(&file("")).contains("is a folder, not a file"));
+    fs::write(file("text"), "text").expect("it is writable");
+    assert!(refused(&file("text/m.safetensors")).contains("its folder cannot be made"));
 }

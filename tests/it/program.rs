@@ -23,6 +23,16 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What a call that is refused wrote to standard error.
+#[track_caller]
+pub fn refused(args: &[&str]) -> String {
+    let output = netwright(args).output().expect("the program starts");
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+    assert!(!told.contains("panicked"), "{told}");
+    told
+}
+
 /// A call as a person sees it: the command, what it wrote to both streams, its exit code. `folder` is shown as `DIR`.
 #[track_caller]
 pub fn transcript(args: &[&str], folder: &Path) -> String {

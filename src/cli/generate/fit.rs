@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Exit, print, print_json, write_with_card};
-use crate::experiment::{Database, FeatureTraining, RankingReport, ranking, train_features};
+use super::super::{Exit, check_out, print, print_json, write_with_card};
+use crate::experiment::{Database, FeatureTraining, Judged, RankingReport, ranking, train_features};
 use crate::generate::{ClassKind, FitStep, MetaConfig, MetaFile, MetaModel, MetaTask};
 use crate::nn::runtime;
 use crate::report::plain_table;
@@ -105,6 +105,7 @@ impl FitArgs {
 pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
     runtime::init(args.threads);
     let config = args.config()?;
+    args.out.as_deref().map(check_out).transpose()?;
     let (mut learned, held_out) = args.database.read()?.divided(&args.hold_out)?;
     learned.tasks.truncate(args.most_tasks.map_or(usize::MAX, |most| most as usize));
     MetaModel::check_count(learned.tasks.len())?;
@@ -131,16 +132,16 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
             eprintln!("  {done} of {of}");
         }
     };
-    let tasks = learned.views(&net, told)?;
+    let tasks = learned.views(&net, Judged::OnValidation, told)?;
+    let held_out: Vec<MetaTask> = held_out.views(&net, Judged::OnAllImages, &mut |_, _| {})?;
     let kind = ClassKind::Features(training.features);
     let fit_model = |config: MetaConfig| MetaModel::fit(&space, kind, &tasks, config, args.seed, &mut watch);
     eprintln!("fitting");
     let model = fit_model(config.clone())?;
-    let report = match held_out.tasks.is_empty() {
+    let report = match held_out.is_empty() {
         true => None,
         false => {
             eprintln!("testing on the tasks held out, beside the same model without sight of data");
-            let held_out: Vec<MetaTask> = held_out.views(&net, &mut |_, _| {})?;
             let blind = fit_model(MetaConfig { sees_data: false, generator_epochs: 0, ..config })?;
             Some(ranking(&model, &blind, &tasks, &held_out, args.seed)?)
         }

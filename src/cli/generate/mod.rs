@@ -15,7 +15,7 @@ use crate::generate::{MetaFile, Scored, varied};
 use crate::graph::NumberFormat;
 use crate::nn::runtime;
 use crate::report::plain_table;
-use crate::run::{DataConfig, Proposed, propose_networks};
+use crate::run::{Asked, DataConfig, Proposals, Proposed, propose_networks};
 use crate::target::Target;
 
 const EXAMPLES: &str = "\
@@ -61,10 +61,13 @@ struct ProposeArgs {
     /// Number format of the deployed network, instead of the target's.
     #[arg(long, value_parser = super::inspect::parse_numbers)]
     numbers: Option<NumberFormat>,
+    /// Width multiplier; the widest one that leaves enough networks within the limits if absent.
+    #[arg(long)]
+    width: Option<f64>,
     /// Networks to print: the best, of which up to ten are picked unlike each other.
     #[arg(short, long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     n: u32,
-    /// Different networks to draw, to print these of; ten for each by default, at least 500.
+    /// Different networks to draw, to print these of; twice as many by default, at least 500.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     drawn: Option<u32>,
     /// A model that `netwright generate fit` wrote; the one that comes with netwright if absent.
@@ -115,8 +118,12 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<Exit> {
         None => DataConfig::built_in(args.seed).open()?,
     };
     let wanted = args.n as usize;
-    let drawn = args.drawn.map_or((10 * wanted).max(500), |drawn| drawn as usize).max(wanted);
-    let found = propose_networks(&file, &dataset, &target, drawn, args.seed)?;
+    let drawn = args.drawn.map_or((2 * wanted).max(500), |drawn| drawn as usize);
+    anyhow::ensure!(drawn >= wanted, "`--drawn {drawn}` is less than `-n {wanted}`\nhint: draw as many or more");
+    let is_width = args.width.is_none_or(|width| width.is_finite() && width > 0.0);
+    anyhow::ensure!(is_width, "`--width` is {}, expected a number above 0", args.width.unwrap_or_default());
+    let asked = Asked { target: &target, width: args.width, drawn, seed: args.seed };
+    let Proposals { size, networks: found } = propose_networks(&file, &dataset, &asked)?;
     anyhow::ensure!(
         !found.is_empty(),
         "no network that keeps the limits of `{}` was drawn\nhint: loosen them, or draw more with `--drawn`",
@@ -125,31 +132,40 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<Exit> {
     let best = varied(&found, wanted, |proposed| &proposed.scored.genotype);
     match args.json {
         true => print_json(&json!({
-            "data": dataset.name, "target": target.name, "space": file.card.space, "drawn": found.len(),
-            "networks": best.iter().map(|one| as_json(one)).collect::<Vec<_>>(),
+            "schema_version": 1, "data": dataset.name, "target": target.name, "numbers": target.numbers, "space": file.card.space, "size": size,
+            "drawn": found.len(),
+            "networks": best.iter().map(|one| as_json(one, target.numbers)).collect::<Vec<_>>(),
         }))?,
-        false => print(&table(&best))?,
+        false => print(&table(&best, target.numbers))?,
     }
     eprintln!(
-        "{} of {} different networks for `{}` within the limits of `{}`; scores are standard deviations above the mean of \
-         random networks on the data, predicted without training on it",
+        "{} of {} different networks of space `{}` ({size}) for `{}` within the limits of `{}`; scores are standard deviations \
+         above the mean of random networks on the data, predicted without training on it",
         best.len(),
         found.len(),
+        file.card.space,
         dataset.name,
         target.name
     );
+    if target.is_local() && target.limits.latency.is_some() {
+        eprintln!("the limit on latency is not among them: it is measured on this machine, by `netwright compile`");
+    }
+    if file.card.space == "macro" {
+        eprintln!("hint: `netwright compile --warm-start meta` with this data and target trains such networks first");
+    }
     Ok(Exit::Done)
 }
 
-fn as_json(proposed: &Proposed) -> serde_json::Value {
+/// A proposal with its costs in the numbers of the target.
+fn as_json(proposed: &Proposed, numbers: NumberFormat) -> serde_json::Value {
     let Proposed { network, scored: Scored { score, spread, .. }, cost } = proposed;
     json!({
         "network": network, "score": score, "spread": spread, "macs": cost.macs, "params": cost.params,
-        "peak_ram_bytes": cost.peak_ram(NumberFormat::F32).0,
+        "peak_ram_bytes": cost.peak_ram(numbers).0, "weights_flash_bytes": cost.weights_flash(numbers).0,
     })
 }
 
-fn table(best: &[&Proposed]) -> String {
+fn table(best: &[&Proposed], numbers: NumberFormat) -> String {
     let row = |(at, proposed): (usize, &&Proposed)| {
         let Proposed { network, scored, cost } = proposed;
         vec![
@@ -158,10 +174,10 @@ fn table(best: &[&Proposed]) -> String {
             format!("{:+.2}", scored.score),
             format!("{:.2}", scored.spread),
             format!("{:.2} M", cost.macs as f64 / 1e6),
-            cost.peak_ram(NumberFormat::F32).to_string(),
-            cost.params.to_string(),
+            cost.peak_ram(numbers).to_string(),
+            cost.weights_flash(numbers).to_string(),
         ]
     };
-    let heads = ["rank", "network", "score", "spread", "MACs", "peak RAM", "parameters"];
+    let heads = ["rank", "network", "score", "spread", "MACs", "peak RAM", "weights"];
     format!("{}\n", plain_table(&heads, best.iter().enumerate().map(row).collect()))
 }

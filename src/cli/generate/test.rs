@@ -10,7 +10,7 @@ use super::super::label::{open, told};
 use super::super::{Exit, print, print_json};
 use super::fit::DatabaseArgs;
 use super::read_model;
-use crate::experiment::{BestOf, BestOfPlan, BestOfReport, best_of};
+use crate::experiment::{BestOf, BestOfPlan, BestOfReport, Judged, best_of};
 use crate::nn::runtime;
 use crate::report::{percent, plain_table};
 use crate::stats;
@@ -57,7 +57,19 @@ pub(super) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
         file.card.space
     );
     warn_of_known_sources(&file.card.learned_from, &database.source_names());
-    let views = database.views(net, &mut |_, _| {})?;
+    anyhow::ensure!(
+        args.trained <= args.drawn,
+        "`--trained {}` is more than `--drawn {}`\nhint: draw more, of which the best are trained",
+        args.trained,
+        args.drawn
+    );
+    let fewest = database.tasks.iter().map(|task| task.labels.len()).min().unwrap_or(0);
+    anyhow::ensure!(
+        args.trained as usize <= fewest,
+        "a task has {fewest} labelled networks, too few to compare with {} proposals\nhint: a smaller `--trained`",
+        args.trained
+    );
+    let views = database.views(net, Judged::OnAllImages, &mut |_, _| {})?;
     let device = args.device.choose()?;
     let mut labels = open(&args.out, &database.recipe)?;
     let plan = BestOfPlan {

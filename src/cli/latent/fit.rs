@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::super::write_with_card;
+use super::super::{check_out, write_with_card};
 use super::{Exit, TableArgs, print, print_json};
-use crate::experiment::{Complexity, LatentData, LatentReport, Split, fit_latent};
-use crate::generate::{MODEL_VERSION, ModelCard, VaeConfig};
+use crate::experiment::{Complexity, LatentData, LatentReport, LatentStep, Split, fit_latent};
+use crate::generate::{GraphVae, MODEL_VERSION, ModelCard, VaeConfig};
 use crate::report::{percent, plain_table};
 use crate::space::Space;
 
@@ -107,6 +107,7 @@ impl FitArgs {
 
 pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
+    args.out.as_deref().map(check_out).transpose()?;
     let (data, label) = args.data()?;
     eprintln!(
         "  {} networks to learn from, {} held out, {} left out",
@@ -115,28 +116,41 @@ pub(super) fn fit(args: &FitArgs) -> anyhow::Result<Exit> {
         data.left_out
     );
     let passes = config.epochs;
-    let (vae, report) = fit_latent(&data, &args.complexity, config.clone(), args.seed, &mut |pass, losses| {
-        eprintln!(
+    let card_of = |vae: &GraphVae, report: serde_json::Value| {
+        let (performance_scale, complexity_scale) = vae.scales();
+        ModelCard {
+            schema_version: MODEL_VERSION,
+            netwright: env!("CARGO_PKG_VERSION").to_string(),
+            space: data.space.name().to_string(),
+            table: args.table.table.clone(),
+            label: label.clone(),
+            complexity: args.complexity.to_string(),
+            seed: args.seed,
+            config: config.clone(),
+            performance_scale,
+            complexity_scale,
+            report,
+        }
+    };
+    let write = |vae: &GraphVae, card: &ModelCard| match &args.out {
+        Some(path) => write_with_card(path, &vae.to_bytes(card), &json!(card)).map(Some),
+        None => Ok(None),
+    };
+    let mut written = Ok(None);
+    let (vae, report) = fit_latent(&data, &args.complexity, config.clone(), args.seed, &mut |step| match step {
+        LatentStep::Pass(pass, losses) => eprintln!(
             "  pass {pass} of {passes}: reconstruction {:.4}, divergence {:.2}, performance {:.4}, complexity {:.5}",
             losses.reconstruction, losses.divergence, losses.performance, losses.complexity
-        );
+        ),
+        // What was fitted is not lost if the test is interrupted.
+        LatentStep::Fitted(vae) => {
+            written = write(vae, &card_of(vae, serde_json::Value::Null));
+            eprintln!("  testing on the networks held out, beside simple predictors");
+        }
     })?;
-    let (performance_scale, complexity_scale) = vae.scales();
-    let card = ModelCard {
-        schema_version: MODEL_VERSION,
-        netwright: env!("CARGO_PKG_VERSION").to_string(),
-        space: data.space.name().to_string(),
-        table: args.table.table.clone(),
-        label,
-        complexity: args.complexity.to_string(),
-        seed: args.seed,
-        config,
-        performance_scale,
-        complexity_scale,
-        report: json!(report),
-    };
-    if let Some(path) = &args.out {
-        let beside = write_with_card(path, &vae.to_bytes(&card), &json!(card))?;
+    written?;
+    let card = card_of(&vae, json!(report));
+    if let (Some(path), Some(beside)) = (&args.out, write(&vae, &card)?) {
         eprintln!("  model in {}, its card in {}", path.display(), beside.display());
     }
     match args.json {

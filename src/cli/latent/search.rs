@@ -31,7 +31,7 @@ pub(super) struct SearchArgs {
     #[arg(long, default_value_t = 50)]
     random_starts: usize,
     /// How points move, with commas between: sgd, momentum, adam.
-    #[arg(long, value_delimiter = ',', default_values_t = Climber::ALL)]
+    #[arg(long, value_delimiter = ',', default_value = "sgd,momentum,adam")]
     climbers: Vec<Climber>,
     /// Moves of each point.
     #[arg(long, default_value_t = 60)]
@@ -70,6 +70,12 @@ pub(super) fn search(args: &SearchArgs) -> anyhow::Result<Exit> {
         args.best_starts + args.random_starts > 0,
         "there is nothing to climb from\nhint: add `--random-starts 50`"
     );
+    if model.card.label.is_none() {
+        eprintln!(
+            "warning: the model was fitted without accuracies, so `predicted` says nothing\nhint: `netwright latent fit --table \
+             enas6 --data DIR`"
+        );
+    }
     let known = model.known(&args.table, SAMPLE, args.seed)?;
     let config = LatentSearchConfig {
         limit,
@@ -82,6 +88,13 @@ pub(super) fn search(args: &SearchArgs) -> anyhow::Result<Exit> {
     };
     let mut found = search_latent(&model.vae, &model.space, &known, &model.complexity(), &config);
     let all = found.networks.len();
+    if all == 0 {
+        let exact = known.iter().filter_map(|(genotype, _)| model.complexity().exact(&model.space, genotype));
+        let least = exact.reduce(f64::min).map_or(String::new(), |least| {
+            format!("\nhint: the least of the known networks is {}", written(&model.card.complexity, least))
+        });
+        eprintln!("no climb led to a network within the limit{least}");
+    }
     found.networks.truncate(args.networks);
     match args.json {
         true => print_json(&json!({
@@ -111,13 +124,14 @@ fn text(found: &LatentFound, all: usize, complexity: &str) -> String {
         vec![
             climb.climber.to_string(),
             climb.climbs.to_string(),
+            percent(climb.let_through),
             climb.networks.to_string(),
             climb.inside_at_first_try.map_or("–".to_string(), percent),
             climb.best_predicted.map_or("–".to_string(), |best| format!("{best:.4}")),
         ]
     };
     let climbs = plain_table(
-        &["climber", "climbs", "networks", "inside at first try", "best predicted"],
+        &["climber", "climbs", "let through", "networks", "inside at first try", "best predicted"],
         found.climbs.iter().map(climb).collect(),
     );
     let network = |network: &crate::experiment::FoundNetwork| {

@@ -22,8 +22,24 @@ pub struct Recipe {
     pub width: f64,
     /// How they train. Grey images are never mirrored.
     pub train: TrainConfig,
+    /// About so many steps on every task, in place of the epochs of `train`: tasks of few images go through them more
+    /// often.
+    #[serde(default)]
+    pub steps: Option<usize>,
     /// Seed of all trainings; each derives its own from its task and its network.
     pub seed: u64,
+}
+
+impl Recipe {
+    /// How networks train on a task of so many images: at least one epoch.
+    pub fn train_on(&self, images: usize) -> TrainConfig {
+        let of_an_epoch = (images / self.train.batch).max(1);
+        let epochs = match self.steps {
+            Some(steps) => ((steps + of_an_epoch / 2) / of_an_epoch).max(1),
+            None => self.train.epochs,
+        };
+        TrainConfig { epochs, ..self.train.clone() }
+    }
 }
 
 /// What a training showed.
@@ -186,7 +202,9 @@ fn differences(old: &Recipe, new: &Recipe) -> String {
     };
     let pairs = flat(old).into_iter().zip(flat(new));
     let different = pairs.filter(|(old, new)| old != new);
-    different.map(|((name, old), (_, new))| format!("`{name}` {old}, now {new}")).collect::<Vec<_>>().join("; ")
+    let told = |value: Value| if value.is_null() { "not set".to_string() } else { value.to_string() };
+    let differs = |((name, old), (_, new)): (_, (_, Value))| format!("`{name}` {}, now {}", told(old), told(new));
+    different.map(differs).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -194,7 +212,7 @@ mod tests {
     use super::*;
 
     fn recipe() -> Recipe {
-        Recipe { space: "macro".to_string(), width: 0.5, train: TrainConfig::default(), seed: 1 }
+        Recipe { space: "macro".to_string(), width: 0.5, train: TrainConfig::default(), steps: None, seed: 1 }
     }
 
     fn label(network: &str, task: &str) -> Label {
@@ -228,6 +246,20 @@ mod tests {
         assert!(labels.check_data("x", "digest of x").is_ok() && labels.check_data("y", "any").is_ok());
         let changed = labels.check_data("x", "other").unwrap_err().to_string();
         assert!(changed.starts_with("the images of task `x` have changed"), "{changed}");
+    }
+
+    #[test]
+    fn a_number_of_steps_makes_more_epochs_of_fewer_images() {
+        let train = TrainConfig { batch: 32, epochs: 3, ..TrainConfig::default() };
+        let recipe = Recipe { steps: Some(400), train, ..recipe() };
+        let epochs = [1600, 800, 400, 20, 100_000].map(|images| recipe.train_on(images).epochs);
+        assert_eq!(epochs, [8, 16, 33, 400, 1]);
+        assert_eq!(Recipe { steps: None, ..recipe.clone() }.train_on(400).epochs, 3);
+        // A journal from before there were steps.
+        let serde_json::Value::Object(mut old) = serde_json::to_value(&recipe).unwrap() else { unreachable!() };
+        old.remove("steps");
+        let old: Recipe = serde_json::from_value(old.into()).unwrap();
+        assert_eq!(old, Recipe { steps: None, ..recipe });
     }
 
     #[test]

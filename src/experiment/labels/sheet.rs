@@ -65,11 +65,14 @@ pub fn write_table(
     }
     let bytes = csv.into_inner().expect("memory takes every record");
     write_whole(&folder.join(CSV), &bytes)?;
+    let length = match recipe.steps {
+        Some(steps) => format!("{steps} steps"),
+        None => format!("{} epochs", recipe.train.epochs),
+    };
     let about = format!(
-        "{} networks labelled by `netwright label`: {} epochs at width {}, seed {}. Accuracies as fractions, `<task>` on \
+        "{} networks labelled by `netwright label`: {length} at width {}, seed {}. Accuracies as fractions, `<task>` on \
          validation images, `<task>.test` on test images.",
         rows.len(),
-        recipe.train.epochs,
         recipe.width,
         recipe.seed
     );

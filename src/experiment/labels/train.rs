@@ -10,7 +10,7 @@ use crate::measure::Stopwatch;
 use crate::nn::Device;
 use crate::run::best_together;
 use crate::seed;
-use crate::space::Space;
+use crate::space::{Space, SpaceError};
 use crate::train::{self, Job, TrainConfig, TrainError, Trained};
 
 /// What is to be labelled.
@@ -112,10 +112,17 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn of(plan: &'a Plan, dataset: &'a Dataset) -> Result<Self, LabelError> {
         let recipe = plan.recipe;
-        let space = space_for(&recipe.space, recipe.width, dataset)?;
+        let unsuited = |e: SpaceError| LabelError::Task {
+            task: dataset.name.clone(),
+            reason: format!(
+                "{e}\nhint: networks of space `{}` may need larger images, `side` in the list",
+                recipe.space
+            ),
+        };
+        let space = space_for(&recipe.space, recipe.width, dataset).map_err(unsuited)?;
         // Digits and letters are other digits and letters in the mirror, and they come in grey.
         let mirror = recipe.train.mirror && dataset.shape().channels > 1;
-        let train = TrainConfig { mirror, ..recipe.train.clone() };
+        let train = TrainConfig { mirror, ..recipe.train_on(dataset.train.len()) };
         train.check_for(plan.device, &dataset.train, dataset.classes.len())?;
         Ok(Bench { plan, dataset, space, train })
     }

@@ -73,7 +73,7 @@ pub fn best_of(
 ) -> Result<BestOfReport, MetaError> {
     let mut found = Vec::with_capacity(plan.tasks.len());
     for (labelled, view) in plan.tasks.iter().zip(plan.views) {
-        let proposed = plan.model.propose(&view.view, plan.drawn, &mut |_| true, plan.seed)?;
+        let proposed = plan.model.propose(&view.view, plan.drawn, &|genotype| genotype, &mut |_| true, plan.seed)?;
         let first = varied(&proposed, plan.trained, |scored| &scored.genotype).into_iter();
         let networks = Networks { texts: first.map(|scored| plan.model.space().format(&scored.genotype)).collect() };
         let tasks = std::slice::from_ref(&labelled.task);

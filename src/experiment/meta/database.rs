@@ -1,12 +1,21 @@
 //! Tasks with their labels, as `label` left them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::MetaError;
 use crate::experiment::labels::{DataTask, Label, LabelError, Labels, Recipe, Sources, TaskList};
-use crate::generate::{FeatureNet, MetaLabel, MetaTask};
+use crate::generate::{FeatureNet, GenerateError, MetaLabel, MetaTask};
 use crate::space::Space;
+
+/// Which images tell how good networks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// Those for validation: whoever learns from them may be tested on the others.
+    OnValidation,
+    /// Those for test as well: the labels are twice as sure.
+    OnAllImages,
+}
 
 /// A task with the networks that were trained on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +42,11 @@ impl Database {
     /// If one cannot be read, or they were labelled differently.
     pub fn read(parts: &[(PathBuf, PathBuf)]) -> Result<Database, MetaError> {
         let mut found: Option<(PathBuf, Database)> = None;
+        let mut folders = HashSet::new();
+        let mut is_new = |folder: &PathBuf| folders.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        if let Some((twice, _)) = parts.iter().find(|(folder, _)| !is_new(folder)) {
+            return Err(MetaError::Twice { folder: twice.clone() });
+        }
         for (folder, tasks) in parts {
             let (recipe, labels) = Labels::read(&folder.join("journal.jsonl"))?;
             let mut by_task: HashMap<String, Vec<Label>> = HashMap::new();
@@ -98,11 +112,17 @@ impl Database {
     }
 
     /// The tasks as a meta-model sees them, in their order; `observe` is told how many are done. Images that a source has
-    /// lost since are an error: the labels would be of other data.
+    /// lost since are an error: the labels would be of other data. Only tasks that nothing is learned from may be `judged`
+    /// on test images, too.
     ///
     /// # Errors
     /// If a source cannot be read or has changed.
-    pub fn views(&self, net: &FeatureNet, observe: &mut dyn FnMut(usize, usize)) -> Result<Vec<MetaTask>, MetaError> {
+    pub fn views(
+        &self,
+        net: &FeatureNet,
+        judged: Judged,
+        observe: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<MetaTask>, MetaError> {
         let space = self.space()?;
         let mut order: Vec<usize> = (0..self.tasks.len()).collect();
         order.sort_by_key(|at| (&self.tasks[*at].task.source, self.tasks[*at].task.side));
@@ -115,14 +135,16 @@ impl Database {
                 let reason = "its images are not those of its labels".to_string();
                 return Err(LabelError::Task { task: task.name.clone(), reason }.into());
             }
-            let tested_on = dataset.validation.len() + dataset.test.len();
-            let share = dataset.validation.len() as f64 / tested_on.max(1) as f64;
+            let (validation, test) = (dataset.validation.len(), dataset.test.len());
+            let tested_on = validation + if judged == Judged::OnAllImages { test } else { 0 };
+            let share = validation as f64 / tested_on.max(1) as f64;
             let of = |label: &Label| -> Result<MetaLabel, MetaError> {
                 let genotype = space.parse(&label.network).map_err(LabelError::from)?;
                 Ok(MetaLabel { genotype, accuracy: accuracy(label, share) })
             };
             let labels = labels.iter().map(of).collect::<Result<Vec<MetaLabel>, MetaError>>()?;
-            found[at] = Some(MetaTask { view: net.view(&dataset)?, labels, tested_on });
+            let wrong = |e: GenerateError| LabelError::Task { task: task.name.clone(), reason: e.to_string() };
+            found[at] = Some(MetaTask { view: net.view(&dataset).map_err(wrong)?, labels, tested_on });
             observe(done + 1, self.tasks.len());
         }
         Ok(found.into_iter().map(|task| task.expect("every task was visited")).collect())
@@ -144,7 +166,7 @@ mod tests {
         let labelled = |source: &str| Labelled { task: DataTask::whole("t", source), labels: Vec::new() };
         let train = crate::train::TrainConfig::default();
         let database = Database {
-            recipe: Recipe { space: "macro".to_string(), width: 0.5, train, seed: 1 },
+            recipe: Recipe { space: "macro".to_string(), width: 0.5, train, steps: None, seed: 1 },
             tasks: ["built-in", "/data/photos", "built-in:glyphs", "/data/photos"].map(labelled).to_vec(),
         };
         let names = |held_out: &[&str]| {

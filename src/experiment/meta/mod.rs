@@ -9,7 +9,7 @@ mod ranking;
 mod simple;
 
 pub use best_of::{BestOf, BestOfPlan, BestOfReport, best_of};
-pub use database::{Database, Labelled};
+pub use database::{Database, Judged, Labelled};
 pub use features::{FeatureTraining, train_features};
 pub use published::{PublishedReport, PublishedScores, published};
 pub use ranking::{RankingReport, Taus, ranking};
@@ -30,6 +30,12 @@ pub enum MetaError {
         first: PathBuf,
         /// One that differs.
         other: PathBuf,
+    },
+    /// The same labels more than once.
+    #[error("the labels of `{}` are named twice\nhint: name each folder once", folder.display())]
+    Twice {
+        /// Their folder.
+        folder: PathBuf,
     },
     /// Sources to hold out that no task has.
     #[error("no task is from a source `{wanted}`\nhint: the sources are {known}")]

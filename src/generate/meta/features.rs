@@ -17,6 +17,9 @@ use crate::space::{MacroConfig, MacroSpace};
 const KEPT_PER_CLASS: usize = 30;
 /// Fewest training images that tell anything of a data set.
 const FEWEST_IMAGES: usize = 10;
+/// Features are no further from their mean, in standard deviations: a channel that hardly answered in training may answer
+/// new images with anything.
+const FARTHEST: f32 = 5.0;
 /// Side in pixels of the images that the network sees.
 const SIDE: usize = 32;
 /// Layers of two plain operations each, 3×3 and 5×5.
@@ -122,7 +125,8 @@ impl FeatureNet {
     /// Standardised features of images of any shape.
     pub fn features(&self, images: &Images) -> Vec<Vec<f32>> {
         let scaled = |row: &[f32]| {
-            row.iter().zip(&self.spec.scales).map(|(value, scale)| scale.down(f64::from(*value))).collect()
+            let scaled = row.iter().zip(&self.spec.scales).map(|(value, scale)| scale.down(f64::from(*value)));
+            scaled.map(|value| value.clamp(-FARTHEST, FARTHEST)).collect()
         };
         self.raw(images).chunks_exact(self.spec.features).map(scaled).collect()
     }

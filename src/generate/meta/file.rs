@@ -7,8 +7,9 @@ use super::config::MetaConfig;
 use super::features::{FeatureNet, FeatureSpec};
 use super::model::MetaModel;
 use super::set::ClassKind;
+use super::task::TaskView;
 use crate::generate::GenerateError;
-use crate::generate::file::{Array, arrays_to_bytes, card_of, values_of};
+use crate::generate::file::{Array, GENERATE_FIT, arrays_to_bytes, card_of, values_of};
 use crate::generate::vae::Scale;
 use crate::space::Space;
 
@@ -90,7 +91,7 @@ impl MetaFile {
             arrays.extend(FEATURE_ARRAYS.into_iter().zip(parts).map(array));
         }
         let card = serde_json::to_string(&self.card).expect("a card is plain data");
-        arrays_to_bytes(arrays, self.card.schema_version, card)
+        arrays_to_bytes(arrays, card)
     }
 
     /// The model in a file's bytes; `origin` names the file in messages.
@@ -99,9 +100,14 @@ impl MetaFile {
     /// If the bytes are no meta-model, or one of another version.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<MetaFile, GenerateError> {
         let wrong = |reason: String| GenerateError::NotAModel { origin: origin.to_string(), reason };
-        let card: MetaCard = card_of(bytes, META_VERSION, origin)?;
+        let card: MetaCard = card_of(bytes, META_VERSION, GENERATE_FIT, origin)?;
         check_sizes(&card).map_err(wrong)?;
         let space = Space::named(&card.space)?;
+        // Before the memory for them is asked for.
+        let weights = MetaModel::weights_of(&space, card.classes, &card.config)?;
+        if weights.saturating_mul(size_of::<f32>()) > bytes.len() {
+            return Err(wrong(format!("its card asks for {weights} weights, more than it holds")));
+        }
         let (config, range) = (card.config.clone(), card.descriptor_range.clone());
         let mut model = MetaModel::new(&space, card.classes, config, card.size_scale, range, 0)?;
         let arrays = SafeTensors::deserialize(bytes).map_err(|e| wrong(e.to_string()))?;
@@ -142,6 +148,18 @@ fn check_sizes(card: &MetaCard) -> Result<(), String> {
     }
     if !set.is_multiple_of(heads) {
         return Err(format!("its card divides {set} values among {heads} heads"));
+    }
+    let descriptors = match card.classes {
+        ClassKind::Features(_) => TaskView::DESCRIPTORS,
+        ClassKind::Numbers(_) => 0,
+    };
+    let is_range = |(least, most): &(f32, f32)| least.is_finite() && most.is_finite() && least <= most;
+    if card.descriptor_range.len() != descriptors || !card.descriptor_range.iter().all(is_range) {
+        return Err(format!("its card does not have {descriptors} ranges of descriptors, the smaller number first"));
+    }
+    let scales = card.features.iter().flat_map(|spec| &spec.scales).chain([&card.size_scale]);
+    if !scales.into_iter().all(|scale| scale.mean.is_finite() && scale.deviation > 0.0) {
+        return Err("its card has scales that measure nothing".to_string());
     }
     match (&card.features, card.classes) {
         (Some(spec), ClassKind::Features(features)) if spec.features == features && spec.scales.len() == features => {
@@ -202,6 +220,8 @@ mod tests {
         let file = file();
         let refused = |bytes: &[u8]| MetaFile::from_bytes(bytes, "here").unwrap_err().to_string();
         assert!(refused(b"text").starts_with("`here` is not a model"));
+        let other = arrays_to_bytes(Vec::new(), r#"{"schema_version": 1, "complexity": "macs"}"#.to_string());
+        assert!(refused(&other).contains("one of `netwright latent fit`, expected one of `netwright generate fit`"));
         let whole = file.to_bytes();
         assert!(refused(&whole[..whole.len() - 5]).contains("not a model"));
         let with = |change: &dyn Fn(&mut MetaCard)| {
@@ -210,7 +230,12 @@ mod tests {
             refused(&other.to_bytes())
         };
         assert!(with(&|card| card.schema_version = 2).contains("schema version 2, this netwright reads 1\nhint: "));
-        assert!(with(&|card| card.config.hidden = 9).contains("has not the shape"));
+        assert!(with(&|card| card.config.hidden = 7).contains("has not the shape"));
+        let hungry = with(&|card| (card.config.hidden, card.config.members) = (4096, 64));
+        assert!(hungry.contains("weights, more than it holds"), "{hungry}");
+        assert!(with(&|card| card.descriptor_range[0] = (1.0, 0.0)).contains("4 ranges of descriptors"));
+        assert!(with(&|card| card.descriptor_range.truncate(3)).contains("4 ranges of descriptors"));
+        assert!(with(&|card| card.size_scale.deviation = 0.0).contains("scales that measure nothing"));
         assert!(with(&|card| card.config.set = usize::MAX / 2).contains("impossible sizes"));
         assert!(with(&|card| card.config.heads = 3).contains("8 values among 3 heads"));
         assert!(with(&|card| card.features = None).contains("what makes its features"));

@@ -1,5 +1,5 @@
-//! Fitting a meta-model: first the predictors, which begin with the linear model that fits all tasks and see them in orders
-//! of their own; then the generator.
+//! Fitting a meta-model: first the predictors, which stand on the linear model that fits all tasks and learn beside it from
+//! tasks drawn for each; then the generator.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -24,6 +24,9 @@ use crate::stats;
 pub(super) const PIECE: usize = 4;
 /// Fewest tasks that a fit makes sense with.
 const FEWEST: usize = 8;
+/// Weight of the level of a task's scores beside their differences. Accuracies are told as distances from the mean of the few
+/// networks of their task: how good these were together nobody knows, and it ranks nothing.
+const LEVEL: f32 = 0.1;
 
 /// What a fit tells while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,10 +88,10 @@ impl MetaModel {
         if useful.len() < FEWEST {
             return Err(GenerateError::AlikeTasks { found: useful.len(), of: tasks.len(), needed: FEWEST });
         }
-        let linear = linear(&useful);
+        let linear = linear(&useful, model.config.within_tasks);
         for member in 0..model.members.len() {
-            model.members[member].begin_with(&linear);
-            model.fit_member(member, &useful, seed, watch)?;
+            let tasks = resampled(&useful, seed, member, model.members.len());
+            model.fit_member(member, &tasks, &linear, seed, watch)?;
         }
         model.fit_generator(&known, seed, watch)?;
         Ok(model)
@@ -123,10 +126,12 @@ impl MetaModel {
         Known { view: self.within_range(&task.view), networks }
     }
 
+    /// Fits what a member adds to the linear model, which stays.
     fn fit_member(
         &mut self,
         member: usize,
         useful: &[&Known],
+        linear: &Ridge,
         seed: u64,
         watch: &mut dyn FnMut(FitStep),
     ) -> Result<(), GenerateError> {
@@ -135,6 +140,7 @@ impl MetaModel {
         let steps = config.epochs * useful.len().div_ceil(config.batch);
         let mut optimiser = Adam::new(&self.members[member].layout, config.learning_rate, config.weight_decay, steps);
         let mut order: Vec<usize> = (0..useful.len()).collect();
+        self.members[member].stand_on(linear);
         for epoch in 0..config.epochs {
             order.shuffle(&mut seed::stream(seed, "order", epoch as u64));
             let (mut error, mut weights) = (0.0, 0.0);
@@ -144,6 +150,7 @@ impl MetaModel {
                 let of_step = self.member_gradient(&self.members[member], &tasks, step_seed);
                 (error, weights) = (error + of_step.error, weights + of_step.weight);
                 optimiser.step(&mut self.members[member].weights, of_step.gradient);
+                self.members[member].stand_on(linear);
             }
             let error = error / f64::max(weights, f64::MIN_POSITIVE);
             if !error.is_finite() {
@@ -173,12 +180,19 @@ impl MetaModel {
         let mut tape = Tape::new(&member.weights);
         let pairs = Pairs { views: &views, networks: &networks };
         let scores = member.apply(&mut tape, &self.plan, &pairs, &self.config, rng);
+        let of_level = if self.config.within_tasks { LEVEL } else { 1.0 };
         let (mut error, mut weight, mut slopes) = (0.0, 0.0, Vec::with_capacity(labelled.len()));
-        for ((_, known), score) in labelled.iter().zip(tape.data(scores)) {
-            let difference = score - known.target;
-            error += f64::from(known.weight * difference * difference);
-            weight += f64::from(known.weight);
-            slopes.push(2.0 * known.weight * difference);
+        let mut scored = tape.data(scores).iter();
+        for task in tasks {
+            let wrong = |known: &Labelled, score: &f32| score - known.target;
+            let wrong: Vec<f32> = task.networks.iter().zip(scored.by_ref()).map(|(k, s)| wrong(k, s)).collect();
+            let level = wrong.iter().sum::<f32>() / wrong.len().max(1) as f32;
+            for (known, wrong) in task.networks.iter().zip(wrong) {
+                let own = wrong - level;
+                error += f64::from(known.weight * (own * own + of_level * level * level));
+                weight += f64::from(known.weight);
+                slopes.push(2.0 * known.weight * (own + of_level * level));
+            }
         }
         Step { gradient: tape.backward(vec![(scores, slopes)]).of_weights, error, weight }
     }
@@ -206,13 +220,44 @@ impl Step {
     }
 }
 
-/// The linear model of the columns that fits all tasks best.
-fn linear(useful: &[&Known]) -> Ridge {
-    let labelled: Vec<&Labelled> = useful.iter().flat_map(|task| &task.networks).collect();
-    let row = |known: &&Labelled| known.candidate.columns.iter().map(|value| f64::from(*value)).collect();
-    let rows: Vec<Vec<f64>> = labelled.iter().map(row).collect();
-    let targets: Vec<f64> = labelled.iter().map(|known| f64::from(known.target)).collect();
-    Ridge::fit(&rows, &targets, Lambda::LeaveOneOut)
+/// What a member learns from: as many tasks as there are, drawn with replacement, so that members differ where tasks do
+/// (Breiman, "Bagging predictors", 1996). One that is alone has all of them.
+fn resampled<'a>(useful: &[&'a Known], seed: u64, member: usize, members: usize) -> Vec<&'a Known> {
+    if members == 1 {
+        return useful.to_vec();
+    }
+    let mut rng = seed::stream(seed, "meta member tasks", member as u64);
+    (0..useful.len()).map(|_| useful[rng.random_range(0..useful.len())]).collect()
+}
+
+/// The linear model of the columns that fits all tasks best. If targets are distances from the mean of a task's networks
+/// (`within_tasks`), then so are columns: how good these networks were together nobody knows.
+fn linear(useful: &[&Known], within_tasks: bool) -> Ridge {
+    let rows_of = |task: &&Known| -> Vec<Vec<f64>> {
+        let row = |known: &Labelled| known.candidate.columns.iter().map(|value| f64::from(*value)).collect();
+        task.networks.iter().map(row).collect()
+    };
+    let raw: Vec<Vec<f64>> = useful.iter().flat_map(rows_of).collect();
+    let labelled = || useful.iter().flat_map(|task| &task.networks);
+    let targets: Vec<f64> = labelled().map(|known| f64::from(known.target)).collect();
+    let weights: Vec<f64> = labelled().map(|known| f64::from(known.weight)).collect();
+    if !within_tasks {
+        return Ridge::fit_rows(&raw, &targets, &weights, Lambda::LeaveOneOut);
+    }
+    let centred = |task: &&Known| -> Vec<Vec<f64>> {
+        let rows = rows_of(task);
+        let means = column_means(&rows);
+        rows.iter().map(|row| row.iter().zip(&means).map(|(value, mean)| value - mean).collect()).collect()
+    };
+    let rows: Vec<Vec<f64>> = useful.iter().flat_map(centred).collect();
+    let slopes = Ridge::fit_rows(&rows, &targets, &weights, Lambda::LeaveOneOut);
+    let of_mean: f64 = column_means(&raw).iter().zip(&slopes.coefficients).map(|(mean, slope)| mean * slope).sum();
+    Ridge { intercept: -of_mean, ..slopes }
+}
+
+fn column_means(rows: &[Vec<f64>]) -> Vec<f64> {
+    let columns = rows.first().map_or(0, Vec::len);
+    (0..columns).map(|c| rows.iter().map(|row| row[c]).sum::<f64>() / rows.len() as f64).collect()
 }
 
 /// Share of the variance of accuracies within a task that is not explained by the draw of the images they were measured
@@ -313,7 +358,7 @@ mod tests {
             let scores: Vec<f64> = model.score(&task.view, &genotypes).unwrap().iter().map(|s| s.score).collect();
             let accuracies: Vec<f64> = task.labels.iter().map(|label| label.accuracy).collect();
             assert!(stats::spearman(&scores, &accuracies) > 0.7, "{scores:?} {accuracies:?}");
-            let proposed = model.propose(&task.view, 60, &mut |_| true, 3).unwrap();
+            let proposed = model.propose(&task.view, 60, &|g| g, &mut |_| true, 3).unwrap();
             assert!(proposed.is_sorted_by(|a, b| a.score >= b.score));
             let mean = |all: &[crate::generate::Scored]| {
                 let each = all.iter().map(|s| f64::from(favour(&space, &s.genotype, at.is_multiple_of(2))));
@@ -349,9 +394,9 @@ mod tests {
         let model = fit();
         assert_eq!(fit(), model);
         let mut is_small = |genotype: &Genotype| Cost::of(&space.lower(genotype)).macs < 30_000_000;
-        let proposed = model.propose(&tasks[0].view, 20, &mut is_small, 1).unwrap();
+        let proposed = model.propose(&tasks[0].view, 20, &|g| g, &mut is_small, 1).unwrap();
         assert!(!proposed.is_empty() && proposed.iter().all(|scored| is_small(&scored.genotype)));
-        assert!(model.propose(&tasks[0].view, 20, &mut |_| false, 1).unwrap().is_empty());
+        assert!(model.propose(&tasks[0].view, 20, &|g| g, &mut |_| false, 1).unwrap().is_empty());
     }
 
     #[test]

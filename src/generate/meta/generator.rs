@@ -35,6 +35,15 @@ pub(super) struct Points {
 
 impl Generator {
     pub fn new(plan: &Plan, kind: ClassKind, config: &MetaConfig, seed: u64) -> Self {
+        let mut empty = Self::without_weights(plan, kind, config);
+        let mut weights = empty.layout.random(&mut seed::stream(seed, "meta generator", 0));
+        // A spread of one wherever a data set lies: features far out would make it overflow before anything is learned.
+        empty.log_variance.0.of_mut(&mut weights).fill(0.0);
+        empty.weights = weights;
+        empty
+    }
+
+    pub fn without_weights(plan: &Plan, kind: ClassKind, config: &MetaConfig) -> Self {
         let mut layout = WeightLayout::default();
         let set = SetEncoder::new(&mut layout, kind, config);
         let mut map = |name: &str| {
@@ -42,10 +51,7 @@ impl Generator {
         };
         let (mean, log_variance): ((Block, Block), (Block, Block)) = (map("mean"), map("log_variance"));
         let decoder = Decoder::new(&mut layout, plan, &config.graphs(config.latent + 1));
-        let mut weights = layout.random(&mut seed::stream(seed, "meta generator", 0));
-        // A spread of one wherever a data set lies: features far out would make it overflow before anything is learned.
-        log_variance.0.of_mut(&mut weights).fill(0.0);
-        Generator { layout, weights, set, mean, log_variance, decoder }
+        Generator { layout, weights: Vec::new(), set, mean, log_variance, decoder }
     }
 
     /// Points for graphs of data sets, each named by its place, with a standardised size.

@@ -58,6 +58,12 @@ fn sort(scored: &mut [Scored]) {
     scored.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
+/// Number of the columns that a space has for each network.
+fn column_count(space: &Space) -> usize {
+    let some = space.sample(&mut seed::stream(0, "meta columns", 0));
+    space.features(&some, &Cost::of(&space.lower(&some))).len()
+}
+
 /// A network with its prediction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
@@ -80,8 +86,7 @@ impl MetaModel {
         seed: u64,
     ) -> Result<MetaModel, GenerateError> {
         let plan = Plan::of(Codec::of(space)?);
-        let some = space.sample(&mut seed::stream(0, "meta columns", 0));
-        let columns = space.features(&some, &Cost::of(&space.lower(&some))).len();
+        let columns = column_count(space);
         let member = |index| Predictor::new(&plan, kind, columns, &config, seed::derive(seed, "meta member", index));
         Ok(MetaModel {
             members: (0..config.members as u64).map(member).collect(),
@@ -93,6 +98,17 @@ impl MetaModel {
             size_scale,
             descriptor_range,
         })
+    }
+
+    /// Number of weights of a model of these sizes.
+    ///
+    /// # Errors
+    /// If the space has no codec.
+    pub(super) fn weights_of(space: &Space, kind: ClassKind, config: &MetaConfig) -> Result<usize, GenerateError> {
+        let plan = Plan::of(Codec::of(space)?);
+        let member = Predictor::without_weights(&plan, kind, column_count(space), config).layout.len();
+        let generator = Generator::without_weights(&plan, kind, config).layout.len();
+        Ok(config.members * member + generator)
     }
 
     /// The space of its networks, as published.
@@ -166,9 +182,11 @@ impl MetaModel {
     }
 
     pub(super) fn score_candidates(&self, view: &TaskView, candidates: &[Candidate]) -> Vec<(f64, f64)> {
+        let looks: Vec<Vec<Vec<f32>>> = self.members.iter().map(|member| self.looks(member, view)).collect();
         let score = |candidates: &[Candidate]| -> Vec<(f64, f64)> {
+            let members = self.members.iter().zip(&looks);
             let by_member: Vec<Vec<f64>> =
-                self.members.iter().map(|member| self.member_scores(member, view, candidates)).collect();
+                members.map(|(member, looks)| self.member_scores(member, view, looks, candidates)).collect();
             let of = |at: usize| {
                 let all: Vec<f64> = by_member.iter().map(|scores| scores[at]).collect();
                 (stats::mean(&all), if all.len() > 1 { stats::std_dev(&all) } else { 0.0 })
@@ -178,15 +196,33 @@ impl MetaModel {
         candidates.par_chunks(TOGETHER).flat_map_iter(score).collect()
     }
 
-    /// The same looks for every piece of work, so that scores do not depend on how networks are divided.
-    fn member_scores(&self, member: &Predictor, view: &TaskView, candidates: &[Candidate]) -> Vec<f64> {
-        let networks: Vec<(usize, &Candidate)> = candidates.iter().map(|candidate| (0, candidate)).collect();
-        let mut sums = vec![0.0; candidates.len()];
-        for index in 0..LOOKS {
+    /// The vectors of some looks at a data set, the same ones for all networks.
+    fn looks(&self, member: &Predictor, view: &TaskView) -> Vec<Vec<f32>> {
+        let look = |index: usize| {
             let mut rng = seed::stream(0, "meta look", index as u64);
             let mut tape = Tape::new(&member.weights);
-            let pairs = Pairs { views: &[view], networks: &networks };
-            let scores = member.apply(&mut tape, &self.plan, &pairs, &self.config, &mut rng);
+            let vector = member.vectors(&mut tape, &[view], &self.config, &mut rng);
+            tape.data(vector).to_vec()
+        };
+        (0..LOOKS).map(look).collect()
+    }
+
+    /// Mean scores of the looks.
+    fn member_scores(
+        &self,
+        member: &Predictor,
+        view: &TaskView,
+        looks: &[Vec<f32>],
+        candidates: &[Candidate],
+    ) -> Vec<f64> {
+        let networks: Vec<(usize, &Candidate)> = candidates.iter().map(|candidate| (0, candidate)).collect();
+        let pairs = Pairs { views: &[view], networks: &networks };
+        let mut tape = Tape::new(&member.weights);
+        let codes = member.codes(&mut tape, &self.plan, &pairs);
+        let mut sums = vec![0.0; candidates.len()];
+        for look in looks {
+            let vector = tape.leaf(self.config.set, look.clone());
+            let scores = member.judge(&mut tape, &pairs, codes, vector, &self.config);
             sums.iter_mut().zip(tape.data(scores)).for_each(|(sum, score)| *sum += f64::from(*score) / LOOKS as f64);
         }
         sums
@@ -194,7 +230,8 @@ impl MetaModel {
 
     /// Networks for a data set, best scores first: at most `count` different ones of those that `fits` accepts. So many are
     /// drawn by the generator; then the best have children for some rounds, which replace the worst. `count` can be more than
-    /// the wanted number: the more are drawn, the better the first ones.
+    /// the wanted number: the more are drawn, the better the first ones. `normal` says which one of the networks that are
+    /// equal to the caller is meant.
     ///
     /// # Errors
     /// If the model does not know such classes.
@@ -202,18 +239,19 @@ impl MetaModel {
         &self,
         view: &TaskView,
         count: usize,
+        normal: &dyn Fn(Genotype) -> Genotype,
         fits: &mut dyn FnMut(&Genotype) -> bool,
         seed: u64,
     ) -> Result<Vec<Scored>, GenerateError> {
         self.check(view)?;
         let view = self.within_range(view);
         let mut rng = seed::stream(seed, "meta proposals", 0);
-        let sizes = self.sizes_that_fit(fits, &mut rng);
+        let sizes = self.sizes_that_fit(normal, fits, &mut rng);
         let (mut seen, mut found) = (HashSet::new(), Vec::new());
         let mut left = count.saturating_mul(TRIES).max(DRAWN);
         while found.len() < count && left > 0 && !sizes.is_empty() {
             left = left.saturating_sub(DRAWN);
-            for genotype in self.draw(&view, &sizes, &mut rng) {
+            for genotype in self.draw(&view, &sizes, &mut rng).into_iter().map(normal) {
                 if found.len() < count && seen.insert(genotype.clone()) && fits(&genotype) {
                     found.push(genotype);
                 }
@@ -222,7 +260,7 @@ impl MetaModel {
         let mut scored = self.score(&view, &found)?;
         sort(&mut scored);
         for _ in 0..ROUNDS {
-            let children = self.children(&scored, &mut seen, fits, &mut rng);
+            let children = self.children(&scored, &mut seen, normal, fits, &mut rng);
             scored.extend(self.score(&view, &children)?);
             sort(&mut scored);
             scored.truncate(count);
@@ -235,6 +273,7 @@ impl MetaModel {
         &self,
         scored: &[Scored],
         seen: &mut HashSet<Genotype>,
+        normal: &dyn Fn(Genotype) -> Genotype,
         fits: &mut dyn FnMut(&Genotype) -> bool,
         rng: &mut impl Rng,
     ) -> Vec<Genotype> {
@@ -246,7 +285,7 @@ impl MetaModel {
                 true => self.space.cross(&parent.genotype, &parents.choose(rng).unwrap_or(parent).genotype, rng),
                 false => self.space.mutate(&parent.genotype, MUTATION_RATE, rng),
             };
-            let child = self.space.canonical(&child);
+            let child = normal(self.space.canonical(&child));
             if seen.insert(child.clone()) && fits(&child) {
                 children.push(child);
             }
@@ -258,12 +297,17 @@ impl MetaModel {
     }
 
     /// Standardised sizes of networks at random that are accepted: what a generator can be asked for.
-    fn sizes_that_fit(&self, fits: &mut dyn FnMut(&Genotype) -> bool, rng: &mut impl Rng) -> Vec<f32> {
+    fn sizes_that_fit(
+        &self,
+        normal: &dyn Fn(Genotype) -> Genotype,
+        fits: &mut dyn FnMut(&Genotype) -> bool,
+        rng: &mut impl Rng,
+    ) -> Vec<f32> {
         const WANTED: usize = 64;
         const DRAWS: usize = 4000;
         let mut sizes = Vec::new();
         for _ in 0..DRAWS {
-            let genotype = self.space.canonical(&self.space.sample(rng));
+            let genotype = normal(self.space.canonical(&self.space.sample(rng)));
             if fits(&genotype) {
                 sizes.push(self.candidate(&genotype).size);
             }

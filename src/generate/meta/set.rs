@@ -120,7 +120,7 @@ impl SetEncoder {
 
     /// The vectors of some data sets, (data sets, width); the images of each look are drawn.
     pub fn apply(&self, tape: &mut Tape, views: &[&TaskView], config: &MetaConfig, rng: &mut impl Rng) -> Id {
-        let sizes: Vec<usize> = views.iter().map(|view| view.classes.len()).collect();
+        let mut sizes: Vec<usize> = Vec::with_capacity(views.len());
         let prototypes = match &self.classes {
             ClassEncoder::Images { features, input, within } => {
                 let (mut rows, mut counts) = (Vec::new(), Vec::new());
@@ -128,7 +128,9 @@ impl SetEncoder {
                     let Classes::Images(classes) = &view.classes else {
                         unreachable!("a model of images is shown images: checked where a task comes in");
                     };
-                    for class in look(classes, config.images_per_class, rng) {
+                    let classes = look(classes, config.images_per_class, rng);
+                    sizes.push(classes.len());
+                    for class in classes {
                         counts.push(class.len());
                         class.iter().for_each(|image| rows.extend_from_slice(image));
                     }
@@ -138,6 +140,7 @@ impl SetEncoder {
                 within.apply(tape, rows, &counts)
             }
             ClassEncoder::Numbers { table } => {
+                sizes.extend(views.iter().map(|view| view.classes.len()));
                 let numbers = views.iter().flat_map(|view| match &view.classes {
                     Classes::Numbers(numbers) => numbers.iter(),
                     Classes::Images(_) => unreachable!("a model of numbers is shown numbers"),

@@ -1,7 +1,7 @@
 //! What a meta-model sees of a data set, and what it learns from.
 
 use rand::Rng;
-use rand::seq::SliceRandom;
+use rand::seq::{SliceRandom, index};
 
 use crate::space::{Dag, Genotype};
 
@@ -90,12 +90,36 @@ pub(super) struct Candidate {
     pub size: f32,
 }
 
-/// Which images one look takes: at most so many of each class, in random order.
+/// Classes that one look takes at most: each attends to each.
+const LOOKED_AT: usize = 64;
+
+/// Which images one look takes: of at most [`LOOKED_AT`] classes, so many of each at most, in random order.
 pub(super) fn look<'a>(classes: &'a [Vec<Vec<f32>>], most: usize, rng: &mut impl Rng) -> Vec<Vec<&'a [f32]>> {
-    let few = |class: &'a Vec<Vec<f32>>| {
+    let mut chosen = index::sample(rng, classes.len(), LOOKED_AT.min(classes.len())).into_vec();
+    chosen.sort_unstable();
+    let mut few = |class: &'a Vec<Vec<f32>>| {
         let mut all: Vec<&[f32]> = class.iter().map(Vec::as_slice).collect();
         let (few, _) = all.partial_shuffle(rng, most);
         few.to_vec()
     };
-    classes.iter().map(few).collect()
+    chosen.into_iter().map(|class| few(&classes[class])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed;
+
+    #[test]
+    fn a_look_takes_some_images_of_not_too_many_classes() {
+        let of = |classes: usize| -> Vec<Vec<Vec<f32>>> { (0..classes).map(|c| vec![vec![c as f32]; 5]).collect() };
+        let looked = |classes: &[Vec<Vec<f32>>]| -> Vec<f32> {
+            let looked = look(classes, 3, &mut seed::stream(1, "test", 0));
+            assert!(looked.iter().all(|images| images.len() == 3));
+            looked.iter().map(|images| images[0][0]).collect()
+        };
+        assert_eq!(looked(&of(4)), [0.0, 1.0, 2.0, 3.0]);
+        let many = looked(&of(10_000));
+        assert!(many.len() == LOOKED_AT && many.is_sorted_by(|a, b| a < b));
+    }
 }
