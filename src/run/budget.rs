@@ -74,7 +74,7 @@ impl Plan {
 /// calibration and measuring.
 const CHEAP_SHARE: f64 = 0.20;
 const FULL_SHARE: f64 = 0.15;
-const RETRAIN_SHARE: f64 = 0.55;
+const RETRAIN_SHARE: f64 = 0.50;
 /// Networks trained cheaply within ten minutes; more within more time.
 const TRIALS_IN_TEN_MINUTES: f64 = 16.0;
 const TEN_MINUTES_MS: f64 = 600_000.0;
