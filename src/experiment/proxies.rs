@@ -8,8 +8,9 @@ use crate::graph::{Graph, Op};
 use crate::measure::Stopwatch;
 use crate::predictor::PredictorError;
 use crate::proxy::{self, Batch, Proxy, ProxyError};
+use crate::run::task_of;
 use crate::seed;
-use crate::space::{Space, SpaceError, Task};
+use crate::space::{Space, SpaceError};
 use crate::stats;
 use crate::tabular::Table;
 
@@ -150,13 +151,7 @@ const WORST: f64 = -1e8;
 /// The table's space, but for the images and classes of the data set, if there is one.
 fn space_for(space: &Space, images: Option<&Dataset>) -> Result<Space, SpaceError> {
     let Some(dataset) = images else { return Ok(space.clone()) };
-    let task = Task {
-        input: dataset.shape(),
-        classes: dataset.classes.len(),
-        mean: dataset.mean.clone(),
-        std: dataset.std.clone(),
-    };
-    Space::for_task(space.name(), task)
+    Space::for_task(space.name(), task_of(dataset))
 }
 
 /// Rows of different networks with a label, and with all published columns that are to be compared, in random order.

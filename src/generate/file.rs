@@ -65,11 +65,10 @@ impl GraphVae {
         let card: ModelCard = card_of(bytes, MODEL_VERSION, LATENT_FIT, origin)?;
         let space = Space::named(&card.space)?;
         let VaeConfig { hidden, latent, emitter, head, .. } = card.config;
-        // Maps between these sizes are in the file: a card of larger ones is wrong, and must not take all memory first.
-        let is_scale = |scale: &Scale| scale.mean.is_finite() && scale.deviation.is_finite() && scale.deviation > 0.0;
-        if ![card.performance_scale, card.complexity_scale].iter().all(is_scale) {
+        if !(card.performance_scale.is_sound() && card.complexity_scale.is_sound()) {
             return Err(wrong("its card has scales that measure nothing".to_string()));
         }
+        // Maps between these sizes are in the file: a card of larger ones is wrong, and must not take all memory first.
         let maps = [
             (hidden, hidden.saturating_mul(3)),
             (latent, hidden.saturating_mul(3)),

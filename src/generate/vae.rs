@@ -55,6 +55,11 @@ impl Scale {
         }
     }
 
+    /// Whether a scale from a file measures anything.
+    pub(super) fn is_sound(&self) -> bool {
+        self.mean.is_finite() && self.deviation.is_finite() && self.deviation > 0.0
+    }
+
     pub(super) fn down(self, value: f64) -> f32 {
         ((value - self.mean) / self.deviation) as f32
     }

@@ -1,8 +1,7 @@
 //! A time budget becomes counts, once: how long a training step takes is measured briefly, and from then on the counts and
 //! the seed decide.
 
-use super::oracle::trained_at_once;
-use super::{Fidelity, Longer, Progress, RunError, SpaceSite, Watch};
+use super::{Fidelity, Longer, Progress, RunError, SpaceSite, Watch, trained_at_once};
 use crate::data::{Dataset, Images};
 use crate::graph::Graph;
 use crate::measure::Stopwatch;
@@ -124,7 +123,9 @@ pub fn plan(
         let space = MacroSpace::new(space.scaled(width))?;
         let graph = space.lower(&example.network(&space, within, seed));
         let together = match example {
-            Example::Candidate => trained_at_once(&requested.device, &space, TrainConfig::default().batch)?,
+            Example::Candidate => {
+                trained_at_once(&requested.device, &space.lower(&space.largest()), TrainConfig::default().batch)?
+            }
             Example::Common | Example::Large => 1,
         };
         let rate = images_per_second(&graph, &dataset.train, seed, &requested.device, together)?;

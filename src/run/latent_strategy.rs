@@ -132,7 +132,7 @@ fn needed(graph: &Graph, target: &Target, times: Option<&LatencyModel>, limit: L
         Limit::WeightsFlash => cost.weights_flash(target.numbers).0 as f64,
         Limit::Macs => cost.macs as f64,
         Limit::Latency => match times {
-            Some(model) => model.offset_ms + model.scale * model.sum_ms(&deployable(graph).graph).unwrap_or(0.0),
+            Some(model) => model.predict(&deployable(graph).graph).map_or(model.offset_ms, |time| time.0),
             None => target.estimated(&cost).map_or(0.0, |time| time.0),
         },
     }

@@ -42,16 +42,15 @@ pub trait Oracle {
 /// other works.
 const SIDE_BY_SIDE: usize = 2;
 
-/// How many networks of a space are best trained at once.
+/// How many networks are best trained at once; on a GPU that is measured on the one given.
 ///
 /// # Errors
-/// If a GPU on which that is measured fails.
-pub(super) fn trained_at_once(device: &Device, space: &MacroSpace, batch: usize) -> Result<usize, RunError> {
+/// If the GPU fails.
+pub fn trained_at_once(device: &Device, graph: &Graph, batch: usize) -> Result<usize, RunError> {
     match device {
         Device::Cpu => Ok(SIDE_BY_SIDE.min(rayon::current_num_threads())),
         Device::Cuda(gpu) => {
-            let largest = space.lower(&space.largest());
-            let tried = best_together(gpu, &largest, batch).map_err(TrainError::from)?;
+            let tried = best_together(gpu, graph, batch).map_err(TrainError::from)?;
             let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
             Ok(best.map_or(1, |best| best.together))
         }
@@ -117,7 +116,8 @@ impl Oracle for TrainingOracle<'_> {
         if let Some(known) = self.at_once {
             return Ok(known);
         }
-        let at_once = trained_at_once(&self.device, &self.space, self.fidelity.train.batch)?;
+        let at_once =
+            trained_at_once(&self.device, &self.space.lower(&self.space.largest()), self.fidelity.train.batch)?;
         self.at_once = Some(at_once);
         Ok(at_once)
     }

@@ -3,7 +3,7 @@
 use super::{BUILT_IN_IMAGES, DataConfig, RunConfig, RunError};
 use crate::data::{BuiltIn, Dataset, OpenOptions};
 use crate::graph::Shape;
-use crate::space::{MacroConfig, MacroSpace};
+use crate::space::{MacroConfig, MacroSpace, Task};
 
 /// Data and space of a run.
 pub struct Prepared {
@@ -34,6 +34,16 @@ impl Prepared {
 fn can_shrink(from: Shape, to: Shape) -> bool {
     let fewer = to.height <= from.height && to.width <= from.width;
     fewer && (to.channels == from.channels || to.channels == 1)
+}
+
+/// The images and classes of a data set, as spaces are made for them.
+pub fn task_of(dataset: &Dataset) -> Task {
+    Task {
+        input: dataset.shape(),
+        classes: dataset.classes.len(),
+        mean: dataset.mean.clone(),
+        std: dataset.std.clone(),
+    }
 }
 
 /// The space at full width for the images and classes of a data set.

@@ -1,13 +1,13 @@
 //! Networks for a data set and a target from a meta-model, before anything is trained.
 
 use super::site::SpaceSite;
-use super::{Fixed, RunError, size, space_of};
+use super::{Fixed, RunError, size, space_of, task_of};
 use crate::data::Dataset;
 use crate::generate::{GenerateError, MetaFile, Scored, TaskView};
 use crate::graph::{Cost, deployable};
 use crate::search::Site;
 use crate::seed;
-use crate::space::{Genotype, MacroSpace, Space, Task};
+use crate::space::{Genotype, MacroSpace, Space};
 use crate::target::Target;
 
 /// A network that a meta-model proposes.
@@ -91,12 +91,7 @@ const ENOUGH: usize = 10;
 /// A space at the width that was asked for, or at the widest of which a tenth is within the limits; if there is none, at the
 /// one of which most is.
 fn scaled_for(name: &str, dataset: &Dataset, asked: &Asked) -> Result<(Space, f64), RunError> {
-    let task = Task {
-        input: dataset.shape(),
-        classes: dataset.classes.len(),
-        mean: dataset.mean.clone(),
-        std: dataset.std.clone(),
-    };
+    let task = task_of(dataset);
     if let Some(width) = asked.width {
         return Ok((Space::scaled(name, width, task)?, width));
     }

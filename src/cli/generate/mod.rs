@@ -120,8 +120,6 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<Exit> {
     let wanted = args.n as usize;
     let drawn = args.drawn.map_or((2 * wanted).max(500), |drawn| drawn as usize);
     anyhow::ensure!(drawn >= wanted, "`--drawn {drawn}` is less than `-n {wanted}`\nhint: draw as many or more");
-    let is_width = args.width.is_none_or(|width| width.is_finite() && width > 0.0);
-    anyhow::ensure!(is_width, "`--width` is {}, expected a number above 0", args.width.unwrap_or_default());
     let asked = Asked { target: &target, width: args.width, drawn, seed: args.seed };
     let Proposals { size, networks: found } = propose_networks(&file, &dataset, &asked)?;
     anyhow::ensure!(
@@ -132,8 +130,8 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<Exit> {
     let best = varied(&found, wanted, |proposed| &proposed.scored.genotype);
     match args.json {
         true => print_json(&json!({
-            "schema_version": 1, "data": dataset.name, "target": target.name, "numbers": target.numbers, "space": file.card.space, "size": size,
-            "drawn": found.len(),
+            "schema_version": 1, "data": dataset.name, "target": target.name, "numbers": target.numbers,
+            "space": file.card.space, "size": size, "drawn": found.len(),
             "networks": best.iter().map(|one| as_json(one, target.numbers)).collect::<Vec<_>>(),
         }))?,
         false => print(&table(&best, target.numbers))?,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::LabelError;
 use crate::data::Dataset;
+use crate::run::task_of;
 use crate::seed;
 use crate::space::{Genotype, Space, SpaceError, Task};
 
@@ -83,13 +84,7 @@ impl<'a> Distinct<'a> {
 /// # Errors
 /// If there is no such space, it has no width, or its networks do not suit the images.
 pub fn space_for(name: &str, width: f64, dataset: &Dataset) -> Result<Space, SpaceError> {
-    let task = Task {
-        input: dataset.shape(),
-        classes: dataset.classes.len(),
-        mean: dataset.mean.clone(),
-        std: dataset.std.clone(),
-    };
-    scaled(name, width, task)
+    scaled(name, width, task_of(dataset))
 }
 
 /// Whether the networks of a space can be made so much wider or narrower.

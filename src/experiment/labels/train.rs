@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::graph::{Cost, Graph, NumberFormat};
 use crate::measure::Stopwatch;
 use crate::nn::Device;
-use crate::run::best_together;
+use crate::run::trained_at_once;
 use crate::seed;
 use crate::space::{Space, SpaceError};
 use crate::train::{self, Job, TrainConfig, TrainError, Trained};
@@ -29,10 +29,6 @@ pub struct Plan<'a> {
     /// Networks that train at once; as many as pays if absent.
     pub together: Option<usize>,
 }
-
-/// Networks that train side by side on a processor of several cores: while one waits for its slowest thread, the other
-/// works.
-const SIDE_BY_SIDE: usize = 2;
 
 impl Plan<'_> {
     /// The networks that a task asks for.
@@ -131,15 +127,8 @@ impl<'a> Bench<'a> {
         if let Some(together) = self.plan.together {
             return Ok(together.max(1));
         }
-        match self.plan.device {
-            Device::Cpu => Ok(SIDE_BY_SIDE.min(rayon::current_num_threads())),
-            Device::Cuda(gpu) => {
-                let graph = self.space.lower(&self.space.parse(first)?);
-                let tried = best_together(gpu, &graph, self.train.batch).map_err(TrainError::from)?;
-                let best = tried.iter().max_by(|a, b| a.train_images_per_s.total_cmp(&b.train_images_per_s));
-                Ok(best.map_or(1, |best| best.together))
-            }
-        }
+        let graph = self.space.lower(&self.space.parse(first)?);
+        Ok(trained_at_once(self.plan.device, &graph, self.train.batch)?)
     }
 
     /// Trains a group of networks at once.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::config::MetaConfig;
 use super::features::{FeatureNet, FeatureSpec};
 use super::model::MetaModel;
+use super::predictor::descriptors;
 use super::set::ClassKind;
-use super::task::TaskView;
 use crate::generate::GenerateError;
 use crate::generate::file::{Array, GENERATE_FIT, arrays_to_bytes, card_of, values_of};
 use crate::generate::vae::Scale;
@@ -149,16 +149,13 @@ fn check_sizes(card: &MetaCard) -> Result<(), String> {
     if !set.is_multiple_of(heads) {
         return Err(format!("its card divides {set} values among {heads} heads"));
     }
-    let descriptors = match card.classes {
-        ClassKind::Features(_) => TaskView::DESCRIPTORS,
-        ClassKind::Numbers(_) => 0,
-    };
+    let descriptors = descriptors(card.classes);
     let is_range = |(least, most): &(f32, f32)| least.is_finite() && most.is_finite() && least <= most;
     if card.descriptor_range.len() != descriptors || !card.descriptor_range.iter().all(is_range) {
         return Err(format!("its card does not have {descriptors} ranges of descriptors, the smaller number first"));
     }
-    let scales = card.features.iter().flat_map(|spec| &spec.scales).chain([&card.size_scale]);
-    if !scales.into_iter().all(|scale| scale.mean.is_finite() && scale.deviation > 0.0) {
+    let mut scales = card.features.iter().flat_map(|spec| &spec.scales).chain([&card.size_scale]);
+    if !scales.all(Scale::is_sound) {
         return Err("its card has scales that measure nothing".to_string());
     }
     match (&card.features, card.classes) {
@@ -230,7 +227,7 @@ mod tests {
             refused(&other.to_bytes())
         };
         assert!(with(&|card| card.schema_version = 2).contains("schema version 2, this netwright reads 1\nhint: "));
-        assert!(with(&|card| card.config.hidden = 7).contains("has not the shape"));
+        assert!(with(&|card| card.config.hidden = 9).contains("has not the shape"));
         let hungry = with(&|card| (card.config.hidden, card.config.members) = (4096, 64));
         assert!(hungry.contains("weights, more than it holds"), "{hungry}");
         assert!(with(&|card| card.descriptor_range[0] = (1.0, 0.0)).contains("4 ranges of descriptors"));

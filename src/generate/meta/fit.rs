@@ -15,7 +15,7 @@ use crate::generate::adam::Adam;
 use crate::generate::tape::Tape;
 use crate::generate::vae::Scale;
 use crate::graph::Cost;
-use crate::regress::{Lambda, Ridge};
+use crate::regress::{Lambda, Ridge, moments};
 use crate::seed;
 use crate::space::{Genotype, Space};
 use crate::stats;
@@ -246,18 +246,13 @@ fn linear(useful: &[&Known], within_tasks: bool) -> Ridge {
     }
     let centred = |task: &&Known| -> Vec<Vec<f64>> {
         let rows = rows_of(task);
-        let means = column_means(&rows);
+        let (means, _) = moments(&rows);
         rows.iter().map(|row| row.iter().zip(&means).map(|(value, mean)| value - mean).collect()).collect()
     };
     let rows: Vec<Vec<f64>> = useful.iter().flat_map(centred).collect();
     let slopes = Ridge::fit_rows(&rows, &targets, &weights, Lambda::LeaveOneOut);
-    let of_mean: f64 = column_means(&raw).iter().zip(&slopes.coefficients).map(|(mean, slope)| mean * slope).sum();
+    let of_mean: f64 = moments(&raw).0.iter().zip(&slopes.coefficients).map(|(mean, slope)| mean * slope).sum();
     Ridge { intercept: -of_mean, ..slopes }
-}
-
-fn column_means(rows: &[Vec<f64>]) -> Vec<f64> {
-    let columns = rows.first().map_or(0, Vec::len);
-    (0..columns).map(|c| rows.iter().map(|row| row[c]).sum::<f64>() / rows.len() as f64).collect()
 }
 
 /// Share of the variance of accuracies within a task that is not explained by the draw of the images they were measured

@@ -101,7 +101,7 @@ impl Predictor {
 }
 
 /// Numbers that tell the size of a data set.
-fn descriptors(kind: ClassKind) -> usize {
+pub(super) fn descriptors(kind: ClassKind) -> usize {
     match kind {
         ClassKind::Features(_) => TaskView::DESCRIPTORS,
         ClassKind::Numbers(_) => 0,
