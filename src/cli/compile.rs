@@ -80,7 +80,8 @@ pub(super) struct CompileArgs {
     /// Number format of the deployed network: `f32` or `int8`, instead of the target's.
     #[arg(long, value_parser = super::inspect::parse_numbers)]
     numbers: Option<NumberFormat>,
-    /// Best networks trained in full and measured.
+    /// Best networks trained in full and measured; two more from the rest of the ranking show how far the cheap trainings can
+    /// be trusted.
     #[arg(long)]
     finalists: Option<usize>,
     /// Do not mirror images in training, because left and right mean something; grey images are never mirrored.
@@ -243,6 +244,7 @@ fn decide(
         dataset.validation.len(),
         dataset.test.len()
     )));
+    args.warm_start.check(args.strategy, &dataset)?;
     watch(Progress::Stage("sizing the space"));
     let published = run::space_of(&dataset);
     let fixed = args.fixed();

@@ -120,15 +120,23 @@ impl Dataset {
         self.train.shape()
     }
 
+    /// The places of some classes among the own ones.
+    ///
+    /// # Errors
+    /// With the reason: a name that is no class.
+    pub fn places_of(&self, classes: &[String]) -> Result<Vec<usize>, String> {
+        let known = || self.classes.iter().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
+        let unknown = |name: &String| format!("there is no class `{name}`\nhint: the classes are {}", known());
+        let own = |name: &String| self.classes.iter().position(|own| own == name).ok_or_else(|| unknown(name));
+        classes.iter().map(own).collect()
+    }
+
     /// The images of some classes, whose labels become their places in `classes`.
     ///
     /// # Errors
     /// With the reason: a name that is no class, or classes without training images.
     pub fn of_classes(&self, classes: &[String]) -> Result<Self, String> {
-        let known = || self.classes.iter().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
-        let unknown = |name: &String| format!("there is no class `{name}`\nhint: the classes are {}", known());
-        let own = |name: &String| self.classes.iter().position(|own| own == name).ok_or_else(|| unknown(name));
-        let chosen = classes.iter().map(own).collect::<Result<Vec<usize>, String>>()?;
+        let chosen = self.places_of(classes)?;
         let part = |images: &Images| {
             let label = |image: &usize| chosen.iter().position(|class| *class == images.label(*image));
             let places: Vec<usize> = (0..images.len()).filter(|image| label(image).is_some()).collect();

@@ -227,13 +227,18 @@ fn search_networks(
     watch: Watch,
 ) -> Result<Vec<TrialRecord>, RunError> {
     watch(Progress::Stage("training candidates"));
-    let past: Vec<TrialRecord> = past
+    let mut past: Vec<TrialRecord> = past
         .iter()
         .filter_map(|entry| match entry {
             Entry::Trial(trial) => Some(trial.clone()),
             _ => None,
         })
         .collect();
+    // A strategy may take minutes to begin, and there is nothing left to ask it for.
+    if past.len() >= config.trials {
+        past.truncate(config.trials);
+        return Ok(past);
+    }
     let mut site = SpaceSite::new(&prepared.space, target, latency);
     if config.proxies {
         site = site.looking_closer(CloserLook::new(&config.space, &config.cheap, &prepared.dataset, config.seed)?);

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::compile::{FOLDS, described};
+use super::proposals::{shipped_model, view_of};
 use super::{MetaGain, Prepared, RunConfig, RunError, RunStrategy, SpaceSite, TrialRecord, WarmStart, meta_start};
+use crate::data::Dataset;
 use crate::predictor::{Kind, Pretrained, Prior, cross_validate, cross_validate_warm};
 use crate::search::StrategyName;
 use crate::seed;
@@ -33,18 +35,37 @@ pub struct PredictorGain {
     pub kendall_tau_without: f64,
 }
 
+impl WarmStart {
+    /// Refuses a warm start that does not go with the strategy or the data, before anything is timed.
+    ///
+    /// # Errors
+    /// If the strategy does not heed a pretrained predictor, or the data tell the meta-model too little.
+    pub fn check(self, strategy: RunStrategy, dataset: &Dataset) -> Result<(), RunError> {
+        self.check_strategy(strategy)?;
+        match self {
+            WarmStart::Meta => view_of(&shipped_model()?, dataset).map(drop),
+            WarmStart::Predictor | WarmStart::None => Ok(()),
+        }
+    }
+
+    fn check_strategy(self, strategy: RunStrategy) -> Result<(), RunError> {
+        if self == WarmStart::Predictor && strategy != RunStrategy::Search(StrategyName::Guided) {
+            let reason = "`--warm-start predictor` is for strategy `guided`";
+            return Err(RunError::Config(format!("{reason}\nhint: `--strategy guided`, or `--warm-start none`")));
+        }
+        Ok(())
+    }
+}
+
 impl RunConfig {
-    /// Refuses a warm start that knows nothing of the space.
+    /// Refuses a warm start that knows nothing of the space, or that the strategy does not heed.
     ///
     /// # Errors
     /// If the pretrained predictor knows other networks.
     pub fn check_warm_start(&self) -> Result<(), RunError> {
+        self.warm_start.check_strategy(self.strategy)?;
         let (own, known) = (self.space.layers.len(), Pretrained::layers());
         match self.warm_start {
-            WarmStart::Predictor if self.strategy != RunStrategy::Search(StrategyName::Guided) => {
-                let reason = "`--warm-start predictor` is for strategy `guided`";
-                Err(RunError::Config(format!("{reason}\nhint: `--strategy guided`, or `--warm-start none`")))
-            }
             WarmStart::Predictor if own != known => Err(RunError::ColdSpace { own, known }),
             WarmStart::Predictor | WarmStart::Meta | WarmStart::None => Ok(()),
         }

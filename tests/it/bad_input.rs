@@ -46,6 +46,21 @@ fn photos() -> TempDir {
     folder
 }
 
+#[test]
+fn a_warm_start_that_does_not_suit_is_refused_before_anything_is_timed() {
+    let folder = photos();
+    let start = |more: &[&str]| {
+        let told = transcript(&[&["compile", "--data", "photos", "--out", "run"], more].concat(), folder.path());
+        assert!(told.contains("[exit code 2]") && !told.contains("calibrating"), "{told}");
+        told
+    };
+    let few = start(&["--warm-start", "meta"]);
+    assert!(few.contains("training images tell too little of a data set"), "{few}");
+    let unheeded = start(&["--warm-start", "predictor", "--strategy", "random"]);
+    assert!(unheeded.contains("is for strategy `guided`"), "{unheeded}");
+    assert!(!folder.path().join("run").exists());
+}
+
 /// A grey PNG file of one colour, whatever its size; `rows` of them are really there.
 fn png(width: u32, height: u32, rows: u32) -> Vec<u8> {
     let chunk = |name: &[u8; 4], data: &[u8]| {

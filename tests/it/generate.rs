@@ -15,22 +15,25 @@ use tempfile::tempdir;
 use crate::program::{netwright, stderr, stdout, transcript};
 use crate::shared::shared;
 
-/// Tasks of three procedural sources, few and small, and a handful of networks on each.
-fn label(folder: &Path) -> [String; 2] {
+/// Tasks of three procedural sources, few and small, and a handful of networks on each; and the first of these tasks alone.
+fn label(folder: &Path) -> [String; 3] {
     let file = |name: &str| folder.join(name).display().to_string();
-    let (tasks, labels) = (file("tasks.yaml"), file("labels"));
+    let (tasks, first, labels) = (file("tasks.yaml"), file("first.yaml"), file("labels"));
     let sources = ["--sources", "built-in", "--sources", "built-in:textures", "--sources", "built-in:glyphs"];
-    let drawn = ["-n", "36", "--images", "60", "--sides", "12", "--held-out", "250", "--classes", "2,3", "--seed", "3"];
-    fs::write(&tasks, stdout(&[&["label", "tasks"], &sources[..], &drawn[..]].concat(), 0)).expect("it is writable");
+    let drawn = ["--images", "60", "--sides", "12", "--held-out", "250", "--classes", "2,3", "--seed", "3"];
+    for (list, number) in [(&tasks, "36"), (&first, "3")] {
+        let drawn = [&["label", "tasks", "-n", number], &sources[..], &drawn[..]].concat();
+        fs::write(list, stdout(&drawn, 0)).expect("it is writable");
+    }
     let cheap = ["--random", "6", "--per-task", "3", "--width", "0.1", "--epochs", "4", "--batch", "16"];
     stdout(&[&["label", "--tasks", &tasks, "--out", &labels], &cheap[..]].concat(), 0);
-    [labels, tasks]
+    [labels, tasks, first]
 }
 
 #[test]
 fn labelled_tasks_become_a_model_that_ranks_networks_within_limits() {
     let folder = tempdir().expect("a temporary folder");
-    let [labels, tasks] = label(folder.path());
+    let [labels, tasks, first] = label(folder.path());
     let file = |name: &str| folder.path().join(name).display().to_string();
     let model = file("small.safetensors");
     let database = ["--labels", &labels, "--tasks", &tasks];
@@ -62,7 +65,7 @@ fn labelled_tasks_become_a_model_that_ranks_networks_within_limits() {
     assert_eq!(serde_json::from_str::<Value>(&again).expect("JSON"), found, "on any number of threads");
 
     let tested = file("tested");
-    let test = [&["generate", "test", "--model", &model, "--out", &tested], &database[..]].concat();
+    let test = ["generate", "test", "--model", &model, "--labels", &labels, "--tasks", &first, "--out", &tested];
     let test = [&test[..], &["--trained", "1", "--drawn", "10"]].concat();
     let said = stdout(&test, 0);
     assert!(said.contains("best of 1 proposals less best of all random networks: "), "{said}");

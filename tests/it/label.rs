@@ -101,7 +101,8 @@ fn what_cannot_be_labelled_is_refused_before_anything_is_written() {
     let folder = tempdir().expect("a temporary folder");
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it is writable");
     file("twice.yaml", "tasks:\n- {name: a, transforms: [{rotate: 45}]}\n- {name: a, classes: [washer], side: 16}\n");
-    file("class.yaml", "tasks:\n- {name: a, classes: [washer, cat]}\n");
+    file("class.yaml", "tasks:\n- {name: a, images: 48}\n- {name: b, classes: [washer, cat]}\n");
+    file("small.yaml", "tasks:\n- {name: a, images: 48}\n- {name: b, source: 'built-in:glyphs', side: 4}\n");
     file("field.yaml", "tasks:\n- name: a\n  colour: red\n");
     file("networks.txt", "# two networks\n111000-011101-111111-111111-011101\n111\n");
     let random = ["label", "--random", "2", "--device", "cpu", "--out", "out"];
@@ -110,6 +111,7 @@ fn what_cannot_be_labelled_is_refused_before_anything_is_written() {
         &["--tasks", "twice.yaml"][..],
         &["--tasks", "field.yaml"],
         &["--tasks", "class.yaml"],
+        &["--tasks", "small.yaml"],
         &["--tasks", "nowhere.yaml"],
         &["--data", "nowhere"],
         &["--data", "built-in", "--data", "built-in"],

@@ -3,14 +3,14 @@
 
 use rand::seq::SliceRandom;
 
-use super::{DataTask, Label, LabelError, Labels, Networks, Recipe, Sources, space_for};
+use super::{DataTask, Label, LabelError, Labels, Networks, Recipe, Sources};
 use crate::data::Dataset;
 use crate::graph::{Cost, Graph, NumberFormat};
 use crate::measure::Stopwatch;
 use crate::nn::Device;
-use crate::run::trained_at_once;
+use crate::run::{task_of, trained_at_once};
 use crate::seed;
-use crate::space::{Space, SpaceError};
+use crate::space::{Space, SpaceError, Task};
 use crate::train::{self, Job, TrainConfig, TrainError, Trained};
 
 /// What is to be labelled.
@@ -47,6 +47,34 @@ impl Plan<'_> {
         networks.filter(|network| !labels.has(&task.name, network)).map(String::from).collect()
     }
 
+    /// Whether the sources of all tasks without a label have their classes, and images that are large enough, before the
+    /// first training: the last task may be hours away.
+    fn check(&self, labels: &Labels, sources: &mut Sources) -> Result<(), LabelError> {
+        let tasks: Vec<&DataTask> =
+            by_source(self.tasks).into_iter().filter(|task| !self.missing(task, labels).is_empty()).collect();
+        // The first source comes last, to be in memory when its networks train.
+        for of_source in tasks.chunk_by(|a, b| a.source == b.source).rev() {
+            let smallest = of_source.iter().filter_map(|task| task.side).min();
+            let source = sources.open(&of_source[0].source, smallest)?;
+            for task in of_source {
+                let wrong = |reason: String| LabelError::Task { task: task.name.clone(), reason };
+                source.places_of(&task.classes).map_err(wrong)?;
+            }
+            let first = of_source.iter().find(|task| task.side == smallest).unwrap_or(&of_source[0]);
+            self.space_on(&first.name, task_of(source))?;
+        }
+        Ok(())
+    }
+
+    /// The space for the images of a task.
+    fn space_on(&self, task: &str, images: Task) -> Result<Space, LabelError> {
+        let Recipe { space, width, .. } = self.recipe;
+        let hint = format!("networks of space `{space}` may need larger images, `side` in the list");
+        let unsuited =
+            |e: SpaceError| LabelError::Task { task: task.to_string(), reason: format!("{e}\nhint: {hint}") };
+        Space::scaled(space, *width, images).map_err(unsuited)
+    }
+
     /// Number of pairs that have a label.
     pub fn done(&self, labels: &Labels) -> usize {
         self.pairs() - self.tasks.iter().map(|task| self.missing(task, labels).len()).sum::<usize>()
@@ -71,6 +99,7 @@ pub fn label(
 ) -> Result<(), LabelError> {
     let (mut done, of) = (plan.done(labels), plan.pairs());
     let mut sources = Sources::default();
+    plan.check(labels, &mut sources)?;
     for task in by_source(plan.tasks) {
         let missing = plan.missing(task, labels);
         if missing.is_empty() {
@@ -108,14 +137,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn of(plan: &'a Plan, dataset: &'a Dataset) -> Result<Self, LabelError> {
         let recipe = plan.recipe;
-        let unsuited = |e: SpaceError| LabelError::Task {
-            task: dataset.name.clone(),
-            reason: format!(
-                "{e}\nhint: networks of space `{}` may need larger images, `side` in the list",
-                recipe.space
-            ),
-        };
-        let space = space_for(&recipe.space, recipe.width, dataset).map_err(unsuited)?;
+        let space = plan.space_on(&dataset.name, task_of(dataset))?;
         // Digits and letters are other digits and letters in the mirror, and they come in grey.
         let mirror = recipe.train.mirror && dataset.shape().channels > 1;
         let train = TrainConfig { mirror, ..recipe.train_on(dataset.train.len()) };

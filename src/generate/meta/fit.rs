@@ -90,7 +90,10 @@ impl MetaModel {
         }
         let linear = linear(&useful, model.config.within_tasks);
         for member in 0..model.members.len() {
-            let tasks = resampled(&useful, seed, member, model.members.len());
+            let tasks = match model.config.within_tasks {
+                true => resampled(&useful, seed, member, model.members.len()),
+                false => useful.clone(),
+            };
             model.fit_member(member, &tasks, &linear, seed, watch)?;
         }
         model.fit_generator(&known, seed, watch)?;
@@ -126,7 +129,8 @@ impl MetaModel {
         Known { view: self.within_range(&task.view), networks }
     }
 
-    /// Fits what a member adds to the linear model, which stays.
+    /// Fits what a member adds to the linear model. That stays where labels are few for each task and mostly chance; where
+    /// accuracies are compared over all tasks, it moves along: there it is wrong by more than its labels are.
     fn fit_member(
         &mut self,
         member: usize,
@@ -150,7 +154,9 @@ impl MetaModel {
                 let of_step = self.member_gradient(&self.members[member], &tasks, step_seed);
                 (error, weights) = (error + of_step.error, weights + of_step.weight);
                 optimiser.step(&mut self.members[member].weights, of_step.gradient);
-                self.members[member].stand_on(linear);
+                if config.within_tasks {
+                    self.members[member].stand_on(linear);
+                }
             }
             let error = error / f64::max(weights, f64::MIN_POSITIVE);
             if !error.is_finite() {

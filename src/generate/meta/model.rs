@@ -21,7 +21,7 @@ use crate::space::{Codec, Genotype, Space};
 use crate::stats;
 
 /// Networks that one task of work scores.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 32;
 /// Sizes of networks, in standard deviations from the mean, no further out than this.
 const FARTHEST: f32 = 4.0;
 /// Looks at a data set whose predictions are averaged: each takes other images.
