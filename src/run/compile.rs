@@ -227,16 +227,16 @@ fn search_networks(
     watch: Watch,
 ) -> Result<Vec<TrialRecord>, RunError> {
     watch(Progress::Stage("training candidates"));
-    let mut past: Vec<TrialRecord> = past
+    let past: Vec<TrialRecord> = past
         .iter()
         .filter_map(|entry| match entry {
             Entry::Trial(trial) => Some(trial.clone()),
             _ => None,
         })
+        .take(config.trials)
         .collect();
     // A strategy may take minutes to begin, and there is nothing left to ask it for.
-    if past.len() >= config.trials {
-        past.truncate(config.trials);
+    if past.len() == config.trials {
         return Ok(past);
     }
     let mut site = SpaceSite::new(&prepared.space, target, latency);

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::compile::{FOLDS, described};
-use super::proposals::{shipped_model, view_of};
 use super::{MetaGain, Prepared, RunConfig, RunError, RunStrategy, SpaceSite, TrialRecord, WarmStart, meta_start};
 use crate::data::Dataset;
+use crate::generate::FeatureNet;
 use crate::predictor::{Kind, Pretrained, Prior, cross_validate, cross_validate_warm};
 use crate::search::StrategyName;
 use crate::seed;
@@ -43,7 +43,7 @@ impl WarmStart {
     pub fn check(self, strategy: RunStrategy, dataset: &Dataset) -> Result<(), RunError> {
         self.check_strategy(strategy)?;
         match self {
-            WarmStart::Meta => view_of(&shipped_model()?, dataset).map(drop),
+            WarmStart::Meta => Ok(FeatureNet::check(dataset)?),
             WarmStart::Predictor | WarmStart::None => Ok(()),
         }
     }

@@ -84,7 +84,7 @@ impl<'a> Distinct<'a> {
 /// # Errors
 /// If there is no such space, it has no width, or its networks do not suit the images.
 pub fn space_for(name: &str, width: f64, dataset: &Dataset) -> Result<Space, SpaceError> {
-    scaled(name, width, task_of(dataset))
+    Space::scaled(name, width, task_of(dataset))
 }
 
 /// Whether the networks of a space can be made so much wider or narrower.
@@ -92,11 +92,7 @@ pub fn space_for(name: &str, width: f64, dataset: &Dataset) -> Result<Space, Spa
 /// # Errors
 /// If there is no such space, or it has no width.
 pub fn check_width(name: &str, width: f64) -> Result<(), SpaceError> {
-    scaled(name, width, Task::default()).map(drop)
-}
-
-pub(super) fn scaled(name: &str, width: f64, task: Task) -> Result<Space, SpaceError> {
-    Space::scaled(name, width, task)
+    Space::scaled(name, width, Task::default()).map(drop)
 }
 
 #[cfg(test)]
@@ -127,7 +123,7 @@ mod tests {
     #[test]
     fn a_width_makes_networks_cheaper_where_there_is_one() {
         for name in Space::NAMES {
-            let [whole, half] = [1.0, 0.5].map(|width| scaled(name, width, Task::default()));
+            let [whole, half] = [1.0, 0.5].map(|width| Space::scaled(name, width, Task::default()));
             let Ok(half) = half else {
                 assert!(["nas-bench-macro", "nats-sss"].contains(&name));
                 continue;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::networks::scaled;
 use super::{DataTask, Label, LabelError, Recipe};
 use crate::graph::{Cost, NumberFormat};
 use crate::run::write_whole;
-use crate::space::Task;
+use crate::space::{Space, Task};
 
 const CSV: &str = "table.csv";
 const YAML: &str = "table.yaml";
@@ -44,7 +43,7 @@ pub fn write_table(
     let tasks: Vec<&DataTask> =
         tasks.iter().filter(|task| labels.iter().any(|label| label.task == task.name)).collect();
     let rows = by_network(labels);
-    let space = scaled(&recipe.space, recipe.width, Task::default())?;
+    let space = Space::scaled(&recipe.space, recipe.width, Task::default())?;
     let mut csv = csv::Writer::from_writer(Vec::new());
     let columns: Vec<String> = tasks.iter().flat_map(|task| [task.name.clone(), task.test_column()]).collect();
     let heads = ["network"].into_iter().chain(COSTS).chain(["seconds"]);

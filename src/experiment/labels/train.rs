@@ -54,14 +54,14 @@ impl Plan<'_> {
             by_source(self.tasks).into_iter().filter(|task| !self.missing(task, labels).is_empty()).collect();
         // The first source comes last, to be in memory when its networks train.
         for of_source in tasks.chunk_by(|a, b| a.source == b.source).rev() {
-            let smallest = of_source.iter().filter_map(|task| task.side).min();
-            let source = sources.open(&of_source[0].source, smallest)?;
+            let smallest =
+                of_source.iter().min_by_key(|task| task.side.unwrap_or(usize::MAX)).expect("no chunk is empty");
+            let source = sources.open(&smallest.source, smallest.side)?;
             for task in of_source {
                 let wrong = |reason: String| LabelError::Task { task: task.name.clone(), reason };
                 source.places_of(&task.classes).map_err(wrong)?;
             }
-            let first = of_source.iter().find(|task| task.side == smallest).unwrap_or(&of_source[0]);
-            self.space_on(&first.name, task_of(source))?;
+            self.space_on(&smallest.name, task_of(source))?;
         }
         Ok(())
     }

@@ -131,12 +131,16 @@ impl FeatureNet {
         self.raw(images).chunks_exact(self.spec.features).map(scaled).collect()
     }
 
-    /// A data set as a meta-model sees it: features of some of its training images, and its size.
+    /// Whether a data set tells enough to be seen.
     ///
     /// # Errors
     /// If it has fewer than two classes or hardly any images.
-    pub fn view(&self, dataset: &Dataset) -> Result<TaskView, GenerateError> {
-        let shape = dataset.shape();
+    pub fn check(dataset: &Dataset) -> Result<(), GenerateError> {
+        Self::looked_at(dataset).map(drop)
+    }
+
+    /// For each class that has any, which training images are looked at.
+    fn looked_at(dataset: &Dataset) -> Result<Vec<Vec<usize>>, GenerateError> {
         let training = dataset.train.len();
         if training < FEWEST_IMAGES {
             return Err(GenerateError::FewImages { found: training, needed: FEWEST_IMAGES });
@@ -150,6 +154,16 @@ impl FeatureNet {
         if places.len() < 2 {
             return Err(GenerateError::FewClasses { found: places.len() });
         }
+        Ok(places)
+    }
+
+    /// A data set as a meta-model sees it: features of some of its training images, and its size.
+    ///
+    /// # Errors
+    /// As [`FeatureNet::check`].
+    pub fn view(&self, dataset: &Dataset) -> Result<TaskView, GenerateError> {
+        let (shape, training) = (dataset.shape(), dataset.train.len());
+        let places = Self::looked_at(dataset)?;
         let features = self.features(&dataset.train.select(&places.concat()));
         let mut features = features.into_iter();
         let classes = places.iter().map(|places| features.by_ref().take(places.len()).collect()).collect();
